@@ -1,0 +1,149 @@
+"""One concrete operator with all its shapes, and its numeric form for whole arrays of operators."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+
+from spacecut.errors import InputError
+from spacecut.space.layers import ACTIVATIONS, KINDS
+
+__all__ = ["COLUMNS", "Operator", "decode", "encode", "family_columns", "macs"]
+
+KIND_NAMES = tuple(kind for kind in KINDS if kind != "zero")
+
+COLUMNS = (
+    "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
+    "reduced", "inputs",
+)  # fmt: skip
+"""The columns of an operator array; ``kind`` and ``activation`` hold positions in their lists of names."""
+
+# What varies inside a family is how wide an operator is; all else tells families apart.
+_WIDTHS = ("in_channels", "out_channels", "reduced")
+
+
+@dataclass(frozen=True, order=True)
+class Operator:
+    """A concrete operator.
+
+    Attributes:
+        kind: ``conv2d``, ``depthwise_conv2d``, ``linear``, ``max_pool2d``, ``avg_pool2d``, ``global_avg_pool``,
+            ``activation``, ``squeeze_excite`` or ``add``.
+        in_channels, height, width: Shape of (each) input for a batch of one.
+        out_channels: Channels of the output.
+        kernel, stride, groups: Of convolutions and pooling, padding kernel // 2 on every side; 1 elsewhere (a
+            depthwise convolution's kind says that it has a group a channel).
+        activation: Fused behind the operator; the gate of a squeeze-and-excitation; the operator itself where
+            ``kind`` is ``activation``.
+        reduced: Channels inside a squeeze-and-excitation, else 0.
+        inputs: How many inputs an ``add`` sums, else 1.
+    """
+
+    kind: str
+    in_channels: int
+    height: int
+    width: int
+    out_channels: int
+    kernel: int = 1
+    stride: int = 1
+    groups: int = 1
+    activation: str = "none"
+    reduced: int = 0
+    inputs: int = 1
+
+    @property
+    def input_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of each input."""
+        return self.in_channels, self.height, self.width
+
+    @property
+    def output_shape(self) -> tuple[int, int, int]:
+        """Channels, height, width of the output."""
+        if self.kind in ("linear", "global_avg_pool"):
+            return self.out_channels, 1, 1
+        return self.out_channels, -(-self.height // self.stride), -(-self.width // self.stride)
+
+    def __str__(self) -> str:
+        channels = str(self.in_channels)
+        if self.kind in ("conv2d", "linear"):
+            channels += f"->{self.out_channels}"
+        text = f"{self.kind} {channels} @{self.height}x{self.width}"
+        if self.kind.endswith(("conv2d", "pool2d")):
+            text += f" k{self.kernel} s{self.stride}"
+        if self.groups > 1:
+            text += f" g{self.groups}"
+        if self.reduced:
+            text += f" r{self.reduced}"
+        if self.inputs > 1:
+            text += f" x{self.inputs}"
+        return text if self.activation == "none" else f"{text} {self.activation}"
+
+    @classmethod
+    def parse(cls, text: str) -> Operator:
+        """Read what ``str`` wrote.
+
+        Raises:
+            InputError: The text is no operator.
+        """
+        try:
+            kind, channels, size, *rest = text.split()
+            ins, _, outs = channels.partition("->")
+            height, _, width = size.removeprefix("@").partition("x")
+            letters = {"k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs"}
+            fields: dict[str, int | str] = {}
+            for part in rest:
+                if part in ACTIVATIONS:
+                    fields["activation"] = part
+                else:
+                    fields[letters[part[0]]] = int(part[1:])
+            if kind not in KIND_NAMES:
+                raise ValueError(kind)
+            return cls(kind, int(ins), int(height), int(width), int(outs or ins), **fields)  # type: ignore[arg-type]
+        except (ValueError, KeyError):
+            raise InputError(f"{text!r} is no operator") from None
+
+
+def encode(operators: list[Operator]) -> np.ndarray:
+    """Operators as an integer array, shape ``[operators, COLUMNS]``."""
+    rows = [
+        (
+            KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
+            ACTIVATIONS.index(o.activation), o.reduced, o.inputs,
+        )
+        for o in operators
+    ]  # fmt: skip
+    return np.asarray(rows, dtype=np.int64).reshape(len(rows), len(COLUMNS))
+
+
+def decode(row: np.ndarray) -> Operator:
+    """One row of an operator array as an :class:`Operator`."""
+    values = [int(value) for value in row]
+    kind, activation = KIND_NAMES[values[0]], ACTIVATIONS[values[8]]
+    return Operator(kind, *values[1:8], activation, *values[9:])
+
+
+def family_columns(rows: np.ndarray) -> np.ndarray:
+    """The columns that tell families apart; operators of one family differ only in how wide they are."""
+    kept = [index for index, name in enumerate(COLUMNS) if name not in _WIDTHS]
+    return rows[:, kept]
+
+
+def macs(rows: np.ndarray) -> np.ndarray:
+    """Multiply-accumulates (element operations where there are none) of each operator, for a batch of one."""
+    column = {name: rows[:, index].astype(float) for index, name in enumerate(COLUMNS)}
+    kind = rows[:, 0]
+    pixels = np.ceil(column["height"] / column["stride"]) * np.ceil(column["width"] / column["stride"])
+    window = column["kernel"] ** 2
+    elements = column["in_channels"] * column["height"] * column["width"]
+    result = elements * column["inputs"]
+    for name, value in {
+        "conv2d": pixels * window * column["in_channels"] * column["out_channels"] / column["groups"],
+        "depthwise_conv2d": pixels * window * column["in_channels"],
+        "linear": elements * column["out_channels"],
+        "max_pool2d": pixels * window * column["in_channels"],
+        "avg_pool2d": pixels * window * column["in_channels"],
+        "squeeze_excite": 2 * elements + 2 * column["in_channels"] * column["reduced"],
+    }.items():
+        result = np.where(kind == KIND_NAMES.index(name), value, result)
+    return result

@@ -1,0 +1,182 @@
+"""A search space as a workload: its distinct operators, and index tables over the choices (the core idea).
+
+Latency of an architecture is an overhead plus, for each factor, the cost of the operator that the factor's table
+names for the candidates taken.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from spacecut.errors import InputError
+from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
+from spacecut.space import SearchSpace
+from spacecut.space.layers import ACTIVATIONS
+from spacecut.space.table import Table, combine, constant
+from spacecut.space.walk import NETWORK_INPUT, Layer
+
+__all__ = ["ABSENT", "Factor", "Workload", "expand"]
+
+ABSENT = -1
+"""Operator number of a layer that is not there for some candidates."""
+
+
+@dataclass(frozen=True)
+class Factor:
+    """A layer's operator over the candidates of its scope.
+
+    Attributes:
+        layer: Position of the layer in ``space.layers``.
+        scope: Positions of the choices that it depends on, ascending.
+        index: Operator numbers, one axis for each choice of the scope; ``ABSENT`` where the layer is not there.
+    """
+
+    layer: int
+    scope: tuple[int, ...]
+    index: np.ndarray
+
+
+@dataclass(frozen=True)
+class Workload:
+    """What a space asks of a platform.
+
+    Attributes:
+        space: The space.
+        rows: Every distinct operator of any architecture, shape ``[operators, COLUMNS]``.
+        factors: One for each layer that can hold an operator.
+    """
+
+    space: SearchSpace
+    rows: np.ndarray
+    factors: tuple[Factor, ...]
+
+    @cached_property
+    def operators(self) -> list[Operator]:
+        """The rows as operators."""
+        return [decode(row) for row in self.rows]
+
+    @cached_property
+    def _factor_of(self) -> Mapping[int, Factor]:
+        return {factor.layer: factor for factor in self.factors}
+
+    def used(self, candidates: np.ndarray) -> np.ndarray:
+        """Operator numbers of architectures given as candidate numbers: ``[architectures, factors]``."""
+        columns = [
+            factor.index[tuple(candidates[:, position] for position in factor.scope)]
+            if factor.scope
+            else np.full(len(candidates), factor.index)
+            for factor in self.factors
+        ]
+        return np.stack(columns, axis=1)
+
+    def network(self, candidates: np.ndarray) -> Network:
+        """The concrete network of one architecture, given as candidate numbers ``[choices]``.
+
+        Raises:
+            InputError: Nothing is left of the network.
+        """
+        nodes: list[Node] = []
+        value = {NETWORK_INPUT: INPUT}
+        for position, layer in enumerate(self.space.layers):
+            sources = tuple(value[source] for source in layer.inputs)
+            live = tuple(source for source in sources if source != ZERO)
+            if not layer.active.at(candidates):
+                value[position] = sources[0]
+            elif layer.kind == "zero" or (layer.kind == "add" and not live):
+                value[position] = ZERO
+            else:
+                factor = self._factor_of[position]
+                number = int(factor.index[tuple(candidates[choice] for choice in factor.scope)])
+                if number == ABSENT:
+                    value[position] = live[0]
+                else:
+                    nodes.append(Node(self.operators[number], live or sources))
+                    value[position] = len(nodes) - 1
+        output = value[len(self.space.layers) - 1]
+        if output < 0:
+            raise InputError(f"{self.space.name}: the architecture {self.space.decode(candidates)} has no operator")
+        return _without_unused(Network(self.space.document.input, tuple(nodes), output))
+
+
+def expand(space: SearchSpace) -> Workload:
+    """All distinct operators of a space, and which layer holds which under which candidates."""
+    pieces: list[np.ndarray] = []
+    present: list[tuple[int, tuple[int, ...], np.ndarray]] = []
+    for position, layer in enumerate(space.layers):
+        if layer.kind == "zero":
+            continue
+        columns, active = _columns(layer, space)
+        scope = tuple(sorted({choice for table in (*columns, active) for choice in table.scope}))
+        shape = tuple(space.lengths[choice] for choice in scope)
+        rows = np.stack([np.broadcast_to(table.over(scope), shape) for table in columns], axis=-1)
+        there = np.broadcast_to(active.over(scope), shape)
+        if there.any():
+            present.append((position, scope, there))
+            pieces.append(rows[there])
+    if not pieces:
+        raise InputError(f"{space.name}: the network has no operator; add a layer")
+    rows, inverse = np.unique(np.concatenate(pieces), axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    factors = []
+    start = 0
+    for (position, scope, there), piece in zip(present, pieces, strict=True):
+        index = np.full(there.shape, ABSENT, dtype=np.int64)
+        index[there] = inverse[start : start + len(piece)]
+        start += len(piece)
+        reduced = Table(scope, index).reduced()
+        factors.append(Factor(position, reduced.scope, reduced.values))
+    return Workload(space, rows, tuple(factors))
+
+
+def _columns(layer: Layer, space: SearchSpace) -> tuple[list[Table], Table]:
+    """The operator columns of a layer as tables, and whether an operator is there at all."""
+    one, nothing = constant(np.int64(1)), constant(np.int64(0))
+    fields = layer.fields
+    activation = fields.get("activation", constant("none"))
+    code = Table(activation.scope, _positions(activation.values))
+    channels, height, width = layer.input_shape
+    groups = fields.get("groups", one)
+    active, inputs = layer.active, one
+    if layer.kind == "add":
+        zeros = [constant(False) if p == NETWORK_INPUT else space.layers[p].zero for p in layer.inputs]
+        inputs = combine(lambda *z: sum((~one).astype(np.int64) for one in z), *zeros)
+        joined = combine(lambda n, a: (n > 1) | ((n == 1) & a), inputs, Table(code.scope, code.values > 0))
+        active = combine(np.logical_and, active, joined)
+    if layer.kind == "linear":
+        channels, height, width = combine(lambda c, h, w: c * h * w, channels, height, width), one, one
+    kind = constant(np.int64(KIND_NAMES.index(layer.kind)))
+    columns = [
+        kind, channels, height, width, layer.shape[0], fields.get("kernel", one), fields.get("stride", one), groups,
+        code, fields.get("reduced", nothing), inputs,
+    ]  # fmt: skip
+    assert len(columns) == len(COLUMNS)
+    return columns, active
+
+
+def _positions(words: np.ndarray) -> np.ndarray:
+    names = np.asarray(ACTIVATIONS)
+    sorter = np.argsort(names)
+    return np.asarray(sorter[np.searchsorted(names, words, sorter=sorter)])
+
+
+def _without_unused(network: Network) -> Network:
+    """Drop nodes that do not reach the output, as every runtime does."""
+    needed = {network.output}
+    for position in range(len(network.nodes) - 1, -1, -1):
+        if position in needed:
+            needed.update(source for source in network.nodes[position].inputs if source >= 0)
+    if len(needed) == len(network.nodes):
+        return network
+    number = {old: new for new, old in enumerate(sorted(needed))}
+    number.update({INPUT: INPUT, ZERO: ZERO})
+    nodes = tuple(
+        Node(node.operator, tuple(number[source] for source in node.inputs))
+        for position, node in enumerate(network.nodes)
+        if position in needed
+    )
+    return Network(network.input_shape, nodes, number[network.output])
