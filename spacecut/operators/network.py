@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass
 
+from spacecut.errors import InputError
 from spacecut.operators.operator import Operator
 
 __all__ = ["INPUT", "ZERO", "Network", "Node"]
@@ -47,3 +49,19 @@ class Network:
         head = "x".join(map(str, self.input_shape))
         body = "; ".join(f"{node.operator} <{','.join(map(str, node.inputs))}>" for node in self.nodes)
         return f"{head}: {body} => {self.output}"
+
+    @classmethod
+    def parse(cls, key: str) -> Network:
+        """Read what :attr:`key` wrote.
+
+        Raises:
+            InputError: The text is no network.
+        """
+        match = re.fullmatch(r"(\d+)x(\d+)x(\d+): (.+) => (\d+)", key)
+        if match is None:
+            raise InputError(f"{key[:80]!r} is no network")
+        nodes = []
+        for text in match[4].split("; "):
+            operator, _, inputs = text.rstrip(">").rpartition(" <")
+            nodes.append(Node(Operator.parse(operator), tuple(map(int, inputs.split(",")))))
+        return cls((int(match[1]), int(match[2]), int(match[3])), tuple(nodes), int(match[5]))

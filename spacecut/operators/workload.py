@@ -6,7 +6,7 @@ names for the candidates taken.
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -93,7 +93,7 @@ class Workload:
                 factor = self._factor_of[position]
                 number = int(factor.index[tuple(candidates[choice] for choice in factor.scope)])
                 if number == ABSENT:
-                    value[position] = live[0]
+                    value[position] = live[0] if live else sources[0]
                 else:
                     nodes.append(Node(self.operators[number], live or sources))
                     value[position] = len(nodes) - 1
@@ -105,32 +105,63 @@ class Workload:
 
 def expand(space: SearchSpace) -> Workload:
     """All distinct operators of a space, and which layer holds which under which candidates."""
-    pieces: list[np.ndarray] = []
-    present: list[tuple[int, tuple[int, ...], np.ndarray]] = []
-    for position, layer in enumerate(space.layers):
-        if layer.kind == "zero":
-            continue
-        columns, active = _columns(layer, space)
-        scope = tuple(sorted({choice for table in (*columns, active) for choice in table.scope}))
-        shape = tuple(space.lengths[choice] for choice in scope)
-        rows = np.stack([np.broadcast_to(table.over(scope), shape) for table in columns], axis=-1)
-        there = np.broadcast_to(active.over(scope), shape)
-        if there.any():
-            present.append((position, scope, there))
-            pieces.append(rows[there])
-    if not pieces:
+    found: list[np.ndarray] = []
+    local: list[tuple[int, Table]] = []
+    for position, (layer, live) in enumerate(zip(space.layers, _live(space.layers), strict=True)):
+        if layer.kind != "zero":
+            columns, active = _columns(layer, space)
+            rows, index = _distinct(columns, combine(np.logical_and, active, live).reduced())
+            if len(rows):
+                found.append(rows)
+                local.append((position, index))
+    if not found:
         raise InputError(f"{space.name}: the network has no operator; add a layer")
-    rows, inverse = np.unique(np.concatenate(pieces), axis=0, return_inverse=True)
-    inverse = inverse.ravel()
+    rows, inverse = np.unique(np.concatenate(found), axis=0, return_inverse=True)
+    numbers = np.split(inverse.ravel(), np.cumsum([len(piece) for piece in found])[:-1])
     factors = []
-    start = 0
-    for (position, scope, there), piece in zip(present, pieces, strict=True):
-        index = np.full(there.shape, ABSENT, dtype=np.int64)
-        index[there] = inverse[start : start + len(piece)]
-        start += len(piece)
-        reduced = Table(scope, index).reduced()
+    for (position, index), number in zip(local, numbers, strict=True):
+        # The last entry serves ABSENT, which is -1.
+        reduced = Table(index.scope, np.append(number, ABSENT)[index.values]).reduced()
         factors.append(Factor(position, reduced.scope, reduced.values))
     return Workload(space, rows, tuple(factors))
+
+
+def _distinct(columns: Sequence[Table], active: Table) -> tuple[np.ndarray, Table]:
+    """The distinct operator rows of one layer, and which of them (or ABSENT) stands for which candidates."""
+    scope = tuple(sorted({choice for table in (*columns, active) for choice in table.scope}))
+    values, inverses = zip(*(np.unique(table.values, return_inverse=True) for table in columns), strict=True)
+    codes = np.zeros((1,) * len(scope), dtype=np.int64)
+    for table, column, inverse in zip(columns, values, inverses, strict=True):
+        codes = codes * len(column) + Table(table.scope, inverse.reshape(table.values.shape)).over(scope)
+    there = active.over(scope)
+    codes, there = np.broadcast_arrays(codes, there)
+    kept, index = np.unique(codes[there], return_inverse=True)
+    result = np.full(codes.shape, ABSENT, dtype=np.int64)
+    result[there] = index.ravel()
+    rows = np.empty((len(kept), len(columns)), dtype=np.int64)
+    for number in range(len(columns) - 1, -1, -1):
+        rows[:, number] = values[number][kept % len(values[number])]
+        kept = kept // len(values[number])
+    return rows, Table(scope, result)
+
+
+def _live(layers: Sequence[Layer]) -> list[Table]:
+    """Whether each layer's value reaches the network's output; runtimes drop what does not."""
+    live = [constant(False)] * len(layers)
+    live[-1] = constant(True)
+    for position in range(len(layers) - 1, -1, -1):
+        layer = layers[position]
+        if layer.kind == "zero":  # where it is there, it reads nothing
+            reads = combine(lambda on, there: on & ~there, live[position], layer.active)
+            through = reads
+        else:
+            reads = live[position]
+            through = combine(np.logical_and, live[position], layer.active)
+        for number, source in enumerate(layer.inputs):
+            if source != NETWORK_INPUT:
+                used = reads if number == 0 else through  # an absent layer passes its first input on
+                live[source] = combine(np.logical_or, live[source], used).reduced()
+    return live
 
 
 def _columns(layer: Layer, space: SearchSpace) -> tuple[list[Table], Table]:

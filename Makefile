@@ -1,0 +1,33 @@
+# `make demo` sets everything up and runs the main job; `make test` sets everything up and passes the tests.
+
+PYTHON ?= python3
+BIN := .venv/bin
+PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
+
+.PHONY: demo test lint clean
+
+demo: .venv/base
+	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
+
+test: .venv/all lint
+	$(BIN)/python -m pytest
+
+lint: .venv/all
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+	$(BIN)/lint-imports
+
+# The base install alone is what the demo needs.
+.venv/base: pyproject.toml constraints.txt
+	test -x $(BIN)/python || $(PYTHON) -m venv .venv
+	$(PIP) --editable .
+	touch $@
+
+# Every extra, for the tests and the benchmarks.
+.venv/all: .venv/base
+	$(PIP) --editable '.[all,test,benchmark]'
+	touch $@
+
+clean:
+	rm -rf .venv .spacecut out

@@ -1,0 +1,1 @@
+"""Measure how a platform really runs neural networks, and cut the search space before the search."""

@@ -1,0 +1,164 @@
+"""What every operator of a family costs, from what some of them were seen to cost.
+
+A family is all operators that differ only in width. Its cost is fitted as a non-negative mixture of step features
+(non-negative least squares on the relative error; Lawson & Hanson, Solving Least Squares Problems, ch. 23); which
+features and alignment classes is decided by cross-validation. An operator that was measured itself gets its own mean,
+drawn towards the fit by as much as the noise deserves (precision weighting).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.optimize import nnls
+
+from spacecut.errors import InputError
+from spacecut.latency.evidence import Evidence
+from spacecut.latency.features import ALIGNMENTS, alignment_classes, smooth, stepped, with_classes
+from spacecut.operators.operator import COLUMNS, decode, family_columns
+
+__all__ = ["Costs", "estimate"]
+
+_FOLDS = 4
+_FEWEST = 8  # distinct operators for a choice of features by cross-validation
+_UNFITTED = 0.5  # relative error of a fit that could not be checked
+_FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
+_MAD = 1.4826  # median absolute deviation to standard deviation
+
+_IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("in_channels", "out_channels", "reduced"))
+
+Design = Callable[[np.ndarray, np.ndarray], np.ndarray]
+
+
+@dataclass(frozen=True)
+class Costs:
+    """Costs of operators.
+
+    Attributes:
+        mean: Milliseconds, shape ``[operators]``.
+        error: Standard error in milliseconds, same shape.
+        measured: How many observations each one has of its own.
+    """
+
+    mean: np.ndarray
+    error: np.ndarray
+    measured: np.ndarray
+
+
+def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
+    """Costs of the operators in the rows ``wanted``.
+
+    Raises:
+        InputError: An operator belongs to a family of which nothing was measured; it is named.
+    """
+    known_families = family_columns(evidence.rows)
+    families, inverse = np.unique(family_columns(wanted), axis=0, return_inverse=True)
+    inverse = inverse.ravel()
+    mean, error = np.empty(len(wanted)), np.empty(len(wanted))
+    measured = np.zeros(len(wanted), dtype=np.int64)
+    for number, family in enumerate(families):
+        asked = np.flatnonzero(inverse == number)
+        member = (known_families == family).all(axis=1)
+        chosen = member[evidence.number]
+        if not chosen.any():
+            raise InputError(f"nothing was measured of the operator {decode(wanted[asked[0]])} or any like it")
+        mean[asked], error[asked], measured[asked] = _family(
+            evidence.rows[evidence.number[chosen]], evidence.cost[chosen], evidence.pass_error[chosen], wanted[asked]
+        )
+    return Costs(mean, error, measured)
+
+
+def _widths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """The two widths that a family's cost may depend on; the inner one is 1 where there is only one."""
+    inner, outer = rows[:, _IN].astype(float), rows[:, _OUT].astype(float)
+    if rows[:, _REDUCED].any():
+        return rows[:, _REDUCED].astype(float), inner
+    if (inner == outer).all():
+        return np.ones_like(inner), outer
+    return inner, outer
+
+
+def _family(
+    rows: np.ndarray, cost: np.ndarray, pass_error: np.ndarray, wanted: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    everything = np.concatenate([rows, wanted])
+    distinct, position = np.unique(everything, axis=0, return_inverse=True)
+    position = position.ravel()
+    seen, asked = position[: len(rows)], position[len(rows) :]
+    count = np.bincount(seen, minlength=len(distinct))
+    own = np.bincount(seen, cost, minlength=len(distinct)) / np.maximum(count, 1)
+    noise = _noise(seen, cost, own, count, pass_error)
+
+    inner, outer = _widths(distinct)
+    scale = max(float(inner.max()), 1.0), max(float(outer.max()), 1.0)
+    fitted, misfit = _fit(inner, outer, scale, seen, cost, noise)
+
+    prior = np.square(misfit * np.maximum(fitted, _FLOOR_MS))
+    seen_variance = np.square(noise * np.maximum(own, _FLOOR_MS)) / np.maximum(count, 1)
+    weight = np.where(count > 0, prior / (prior + seen_variance), 0.0)
+    mean = weight * own + (1 - weight) * fitted
+    variance = np.where(count > 0, weight * seen_variance, prior)
+    return mean[asked], np.sqrt(variance[asked]), count[asked]
+
+
+def _noise(
+    seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarray, pass_error: np.ndarray
+) -> float:
+    """Relative standard deviation of one observation: between networks where operators recur, else between passes."""
+    deviation = np.abs(cost - own[seen]) / np.maximum(own[seen], _FLOOR_MS)
+    again = count[seen] > 1
+    if again.sum() >= _FEWEST:
+        shrink = np.sqrt(1 - 1 / count[seen][again])  # deviations from a mean of n are too small by this
+        return max(float(_MAD * np.median(deviation[again] / shrink)), 1e-3)
+    passes = pass_error[np.isfinite(pass_error)]
+    return max(float(np.median(passes)), 1e-3) if len(passes) else 0.05
+
+
+def _fit(
+    inner: np.ndarray, outer: np.ndarray, scale: tuple[float, float], seen: np.ndarray, cost: np.ndarray, noise: float
+) -> tuple[np.ndarray, float]:
+    """Costs of all distinct operators by the best features, and the fit's relative error without the noise."""
+    measured = np.unique(seen)
+    if len(measured) < _FEWEST:
+        features = smooth(inner / scale[0], outer / scale[1])
+        return features @ _solve(features[seen], cost), _UNFITTED
+    fold = np.random.default_rng(0).permutation(len(inner)) % _FOLDS
+    best: tuple[float, np.ndarray, np.ndarray] | None = None
+    for features in _designs(inner, outer, scale):
+        held = np.empty(len(cost))
+        for number in range(_FOLDS):
+            out = fold[seen] == number
+            if out.all() or not out.any():
+                held[out] = features[seen[out]] @ _solve(features[seen], cost)
+            else:
+                held[out] = features[seen[out]] @ _solve(features[seen[~out]], cost[~out])
+        residual = (held - cost) / np.maximum(cost, _FLOOR_MS)
+        score = float(np.mean(np.minimum(np.abs(residual), 1.0)))
+        if best is None or score < 0.97 * best[0]:  # a richer form must earn its place
+            best = score, residual, features
+    assert best is not None
+    _, residual, features = best
+    spread = float(_MAD * np.median(np.abs(residual)))
+    misfit = np.sqrt(max(spread**2 - noise**2, (0.1 * noise) ** 2, 1e-6))
+    return features @ _solve(features[seen], cost), float(misfit)
+
+
+def _designs(inner: np.ndarray, outer: np.ndarray, scale: tuple[float, float]) -> list[np.ndarray]:
+    """Feature arrays to choose from, the plainest first."""
+    divisor = np.array([scale])
+    plain = smooth(inner / divisor[0, 0], outer / divisor[0, 1])
+    steps = stepped(inner, outer)
+    steps = steps / np.maximum(np.abs(steps).max(axis=0), 1e-12)
+    designs = [plain]
+    for alignment in ALIGNMENTS:
+        designs.append(with_classes(steps, alignment_classes(inner, outer, alignment)) if alignment > 1 else steps)
+    return designs
+
+
+def _solve(features: np.ndarray, cost: np.ndarray) -> np.ndarray:
+    """Non-negative weights that minimise the squared relative error."""
+    divisor = np.maximum(cost, _FLOOR_MS)
+    weights, _ = nnls(features / divisor[:, None], cost / divisor, maxiter=50 * features.shape[1])
+    return np.asarray(weights)

@@ -1,0 +1,95 @@
+"""From runs to evidence: what each operator was seen to cost, and what whole networks took."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable
+from dataclasses import dataclass
+from functools import cached_property
+
+import numpy as np
+
+from spacecut.measure import Run
+from spacecut.operators import Network, Operator
+from spacecut.operators.operator import encode
+
+__all__ = ["QUIET", "Evidence", "gather"]
+
+QUIET = 0.1
+"""Quantile of a run's samples that stands for an operator undisturbed by the rest of the machine."""
+
+
+@dataclass(frozen=True)
+class Evidence:
+    """What the runs say.
+
+    Attributes:
+        operators: Distinct operators seen.
+        number: For each observation, the operator's position; an observation is one operator in one network.
+        network: For each observation, which network it was seen in.
+        cost: For each observation, milliseconds: median over the passes.
+        pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
+        totals: Whole networks with their milliseconds, median over the passes.
+    """
+
+    operators: list[Operator]
+    number: np.ndarray
+    network: np.ndarray
+    cost: np.ndarray
+    pass_error: np.ndarray
+    totals: dict[str, float]
+
+    @cached_property
+    def rows(self) -> np.ndarray:
+        """The operators as an array."""
+        return encode(self.operators)
+
+
+def gather(runs: Iterable[Run]) -> Evidence:
+    """Sort runs into evidence; failed runs count for nothing."""
+    seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
+    wholes: dict[str, list[float]] = defaultdict(list)
+    networks: dict[str, Network] = {}
+    for run in runs:
+        if run.error is not None:
+            continue
+        key = run.task.network
+        if key not in networks:
+            networks[key] = Network.parse(key)
+        nodes = networks[key].nodes
+        if run.task.nodes:
+            quiet = _undisturbed(run)
+            for position, node in enumerate(nodes):
+                # A node without a time of its own was fused into a neighbour, whose time it is part of.
+                seen[node.operator, key].append(quiet.get(position, 0.0))
+        else:
+            wholes[key].append(run.median_ms)
+            if len(nodes) == 1:
+                seen[nodes[0].operator, key].append(float(np.quantile(run.total_ms, QUIET)))
+    operators = list(dict.fromkeys(operator for operator, _ in seen))
+    positions = {operator: position for position, operator in enumerate(operators)}
+    keys = {key: position for position, key in enumerate(networks)}
+    return Evidence(
+        operators,
+        np.asarray([positions[operator] for operator, _ in seen], dtype=np.int64),
+        np.asarray([keys[key] for _, key in seen], dtype=np.int64),
+        np.asarray([float(np.median(values)) for values in seen.values()]),
+        np.asarray([_spread(values) for values in seen.values()]),
+        {key: float(np.median(values)) for key, values in wholes.items()},
+    )
+
+
+def _undisturbed(run: Run) -> dict[int, float]:
+    """Quiet milliseconds of each node; where the runtime tells only means, by the run's quiet over mean total."""
+    times = np.asarray(list(run.node_ms.values()))
+    if times.shape[1] > 1:
+        quiet = np.quantile(times, QUIET, axis=1)
+    else:
+        total = np.asarray(run.total_ms)
+        quiet = times[:, 0] * np.quantile(total, QUIET) / total.mean()
+    return dict(zip(run.node_ms, quiet.tolist(), strict=True))
+
+
+def _spread(values: list[float]) -> float:
+    mean = float(np.mean(values))
+    return float(np.std(values, ddof=1)) / mean if len(values) > 1 and mean > 0 else float("nan")

@@ -1,0 +1,54 @@
+"""What an operator's cost may be made of: smooth growth, padding to blocks, and layouts that need alignment.
+
+Every feature is non-negative, and a cost is a non-negative mixture of them: it never falls below zero, and a step of
+the platform is one of the features, so that it is not smoothed away.
+"""
+
+from __future__ import annotations
+
+import numpy as np
+
+__all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "smooth", "stepped", "with_classes"]
+
+BLOCKS = (4, 8, 16, 32, 64)
+"""Widths that data-parallel kernels pad to."""
+ALIGNMENTS = (1, 4, 8, 16)
+"""Widths whose multiples may take another layout or kernel; 1: all alike."""
+
+
+def smooth(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """Constant, linear in each width, and their product. Arguments: channels; result ``[operators, features]``."""
+    return np.stack([np.ones_like(inner), inner, outer, inner * outer], axis=1)
+
+
+def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """The smooth features, with each width also rounded up to every block, and what a ragged last block adds.
+
+    Where both widths are one (a depthwise convolution), pass ones for ``inner``.
+    """
+    inners = [inner, *(_padded(inner, block) for block in BLOCKS)]
+    outers = [outer, *(_padded(outer, block) for block in BLOCKS)]
+    columns = [np.ones_like(inner), *inners, *outers, *(a * b for a in inners for b in outers)]
+    for width in (inner, outer):
+        for block in BLOCKS:
+            ragged = (width % block != 0).astype(float)
+            columns += [ragged, ragged * inner, ragged * outer, ragged * inner * outer]
+    columns.append(outer * outer)
+    return np.stack(columns, axis=1)
+
+
+def alignment_classes(inner: np.ndarray, outer: np.ndarray, alignment: int) -> np.ndarray:
+    """Which of the four classes (input aligned or not, output aligned or not) each operator falls in."""
+    return (inner % alignment != 0) * 2 + (outer % alignment != 0)
+
+
+def with_classes(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """Separate copies of the features for each class present, beside those shared by all."""
+    present = [number for number in range(4) if (classes == number).any()]
+    if len(present) < 2:
+        return features
+    return np.concatenate([features, *(features * (classes == number)[:, None] for number in range(4))], axis=1)
+
+
+def _padded(width: np.ndarray, block: int) -> np.ndarray:
+    return np.ceil(width / block) * block

@@ -1,0 +1,21 @@
+"""The measuring protocol: warm-up, repeats, noise, isolation in a worker process, and the store of raw samples."""
+
+from spacecut.measure.campaign import Budget, Campaign, Progress, platform_record
+from spacecut.measure.protocol import Protocol
+from spacecut.measure.run import PlatformRecord, Run, Task
+from spacecut.measure.store import DEFAULT_STORE, Store
+from spacecut.measure.worker import Worker
+
+__all__ = [
+    "DEFAULT_STORE",
+    "Budget",
+    "Campaign",
+    "PlatformRecord",
+    "Progress",
+    "Protocol",
+    "Run",
+    "Store",
+    "Task",
+    "Worker",
+    "platform_record",
+]

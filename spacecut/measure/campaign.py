@@ -1,0 +1,165 @@
+"""Carrying out a plan within a time budget, resuming from the store."""
+
+from __future__ import annotations
+
+import time
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from datetime import UTC, datetime
+
+import numpy as np
+
+from spacecut.errors import MeasurementError
+from spacecut.measure.machine import machine
+from spacecut.measure.plan import plan
+from spacecut.measure.protocol import Protocol
+from spacecut.measure.run import PlatformRecord, Run, Task
+from spacecut.measure.store import Store
+from spacecut.measure.worker import Worker
+from spacecut.operators import Network, Workload
+from spacecut.platforms import Platform
+
+__all__ = ["Budget", "Campaign", "Progress", "platform_record"]
+
+Progress = Callable[[float, float], None]
+"""Called with the seconds of measurement done and the seconds expected in all."""
+
+_HOPELESS = 5  # so many failures before the first success, and the campaign gives up
+
+
+@dataclass(frozen=True)
+class Budget:
+    """How long to measure.
+
+    Attributes:
+        seconds: About how much measurement a space gets; the number of networks follows from it.
+        passes: Every network is run so many times at least, far apart in time, so that drift is not taken for a step.
+        more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
+    """
+
+    seconds: float = 120.0
+    passes: int = 3
+    more_passes: int = 7
+
+
+def platform_record(platform: Platform) -> PlatformRecord:
+    """What tells measurements on a platform from all others."""
+    name = str(platform.name)
+    return PlatformRecord(
+        name, platform.version, platform.device, platform.precision, platform.threads, platform.batch, machine()
+    )
+
+
+class Campaign:
+    """Measures on one platform, through a worker and a store.
+
+    Args:
+        platform: Where to measure.
+        store: Where runs are kept, and looked up first.
+        protocol: How one run is timed.
+        progress: Told about the seconds of measurement.
+    """
+
+    def __init__(
+        self, platform: Platform, store: Store, protocol: Protocol | None = None, progress: Progress | None = None
+    ) -> None:
+        self._platform = platform
+        self._store = store
+        self._protocol = protocol or Protocol()
+        self._progress = progress or (lambda done, expected: None)
+        self._known = store.runs()
+        self._worker = Worker(str(platform.name), platform.threads, platform.batch)
+        self._succeeded = any(run.error is None for run in self._known.values())
+        self._failures = 0
+        self.measured = 0
+        """Runs made by this campaign, not found in the store."""
+
+    def cover(self, workload: Workload, budget: Budget, seed: int = 0) -> list[Run]:
+        """Measure a workload as widely as the budget allows; failures come back as runs with an error.
+
+        Raises:
+            MeasurementError: Nothing can be measured.
+        """
+        runs: list[Run] = []
+        share = budget.seconds / budget.passes
+        spent = 0.0
+        chosen: list[Task] = []
+        groups = plan(workload, self._platform.tells_node_times, seed)
+        try:
+            for group in groups:
+                for task in group:
+                    run = self._run(task)
+                    runs.append(run)
+                    chosen.append(task)
+                    spent += run.seconds
+                self._progress(spent, budget.seconds)
+                if spent >= share:
+                    break
+            order = np.random.default_rng(seed)
+            repeat, whole = 1, spent
+            while repeat < budget.passes or (repeat < budget.more_passes and whole + spent < budget.seconds / 4):
+                for index in order.permutation(len(chosen)):
+                    run = self._run(replace(chosen[index], repeat=repeat))
+                    runs.append(run)
+                    whole += run.seconds
+                    self._progress(whole, max(spent * budget.passes, whole))
+                repeat += 1
+        finally:
+            self._worker.close()
+        if all(run.error for run in runs):
+            raise MeasurementError(f"every measurement on {self._platform.name} failed; the last: {runs[-1].error}")
+        return runs
+
+    def interleave(self, networks: list[str], passes: int, seed: int = 0) -> dict[str, float]:
+        """Fresh end-to-end milliseconds of networks, all run once before any is run again.
+
+        Returns:
+            Median over the passes of each run's median, by network.
+
+        Raises:
+            MeasurementError: A network fails.
+        """
+        order = np.random.default_rng(seed)
+        medians: dict[str, list[float]] = {network: [] for network in networks}
+        try:
+            for number in range(passes):
+                for done, index in enumerate(order.permutation(len(networks))):
+                    run = self._measure(Task(networks[index], False, number))
+                    if run.error:
+                        raise MeasurementError(f"a network failed on {self._platform.name}: {run.error}")
+                    medians[networks[index]].append(run.median_ms)
+                    self._progress(number * len(networks) + done + 1, passes * len(networks))
+        finally:
+            self._worker.close()
+        return {network: float(np.median(values)) for network, values in medians.items()}
+
+    def _run(self, task: Task) -> Run:
+        known = self._known.get(task)
+        if known is not None and known.error is None:
+            return known
+        run = self._measure(task)
+        self._store.add(run)
+        self._known[task] = run
+        self.measured += 1
+        if run.error is None:
+            self._succeeded = True
+        elif not self._succeeded:
+            self._failures += 1
+            if self._failures >= _HOPELESS:
+                raise MeasurementError(f"measuring on {self._platform.name} fails: {run.error}")
+        return run
+
+    def _measure(self, task: Task) -> Run:
+        taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+        start = time.perf_counter()
+        try:
+            samples = self._worker.measure(Network.parse(task.network), task.nodes, self._protocol)
+        except MeasurementError as error:
+            return Run(task, taken_at, time.perf_counter() - start, error=str(error))
+        return Run(
+            task,
+            taken_at,
+            time.perf_counter() - start,
+            tuple(round(value, 6) for value in samples.total_ms),
+            {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
+        )

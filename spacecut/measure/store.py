@@ -1,0 +1,124 @@
+"""The store of raw samples: every run is committed as it ends, so a kill at any moment loses none."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterable
+from dataclasses import asdict
+from pathlib import Path
+from typing import Any
+
+import sqlalchemy as sql
+
+from spacecut.errors import InputError
+from spacecut.measure.run import PlatformRecord, Run, Task
+
+__all__ = ["DEFAULT_STORE", "Store"]
+
+DEFAULT_STORE = ".spacecut/measurements.sqlite"
+
+_metadata = sql.MetaData()
+_platforms = sql.Table(
+    "platforms",
+    _metadata,
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("record", sql.Text, nullable=False, unique=True),
+)
+_runs = sql.Table(
+    "runs",
+    _metadata,
+    sql.Column("id", sql.Integer, primary_key=True),
+    sql.Column("platform", sql.ForeignKey("platforms.id"), nullable=False),
+    sql.Column("network", sql.Text, nullable=False),
+    sql.Column("nodes", sql.Boolean, nullable=False),
+    sql.Column("repeat", sql.Integer, nullable=False),
+    sql.Column("taken_at", sql.Text, nullable=False),
+    sql.Column("seconds", sql.Float, nullable=False),
+    sql.Column("total_ms", sql.Text, nullable=False),
+    sql.Column("node_ms", sql.Text, nullable=False),
+    sql.Column("error", sql.Text),
+    sql.UniqueConstraint("platform", "network", "nodes", "repeat"),
+)
+
+
+class Store:
+    """Runs of one platform in a database.
+
+    Args:
+        url: A path of a SQLite file, or an SQLAlchemy URL.
+        platform: The platform whose runs are read and written.
+
+    Raises:
+        InputError: The store cannot be opened.
+    """
+
+    def __init__(self, url: str, platform: PlatformRecord) -> None:
+        if "://" not in url:
+            Path(url).expanduser().parent.mkdir(parents=True, exist_ok=True)
+            url = f"sqlite:///{Path(url).expanduser()}"
+        record = json.dumps(asdict(platform), sort_keys=True)
+        try:
+            self._engine = sql.create_engine(url)
+            if self._engine.dialect.name == "sqlite":
+                sql.event.listen(self._engine, "connect", _write_ahead)
+            _metadata.create_all(self._engine)
+            with self._engine.begin() as connection:
+                found = sql.select(_platforms.c.id).where(_platforms.c.record == record)
+                number = connection.execute(found).scalar()
+                if number is None:
+                    number = connection.execute(_platforms.insert().values(record=record)).inserted_primary_key[0]
+        except (sql.exc.SQLAlchemyError, ImportError) as error:
+            problem = str(getattr(error, "orig", None) or error).splitlines()[0]
+            raise InputError(f"store {url!r} cannot be opened: {problem}; give another --store") from None
+        self._platform = number
+
+    def runs(self) -> dict[Task, Run]:
+        """Every run of the platform, failed ones too."""
+        with self._engine.connect() as connection:
+            rows = connection.execute(sql.select(_runs).where(_runs.c.platform == self._platform)).mappings()
+            runs = (_read(row) for row in rows)
+            return {run.task: run for run in runs}
+
+    def add(self, run: Run) -> None:
+        """Commit a run; an earlier failure of the same task gives way to it."""
+        self.add_all([run])
+
+    def add_all(self, runs: Iterable[Run]) -> None:
+        """Commit runs together."""
+        with self._engine.begin() as connection:
+            for run in runs:
+                task = asdict(run.task)
+                same = [_runs.c[key] == value for key, value in task.items()]
+                connection.execute(_runs.delete().where(_runs.c.platform == self._platform, *same))
+                connection.execute(
+                    _runs.insert().values(
+                        platform=self._platform,
+                        **task,
+                        taken_at=run.taken_at,
+                        seconds=run.seconds,
+                        total_ms=json.dumps(run.total_ms),
+                        node_ms=json.dumps(run.node_ms),
+                        error=run.error,
+                    )
+                )
+
+    def close(self) -> None:
+        """Let go of the database."""
+        self._engine.dispose()
+
+
+def _write_ahead(connection: Any, _record: Any) -> None:
+    connection.execute("PRAGMA journal_mode=WAL")
+    connection.execute("PRAGMA synchronous=NORMAL")
+
+
+def _read(row: Any) -> Run:
+    nodes = json.loads(row["node_ms"])
+    return Run(
+        Task(row["network"], row["nodes"], row["repeat"]),
+        row["taken_at"],
+        row["seconds"],
+        tuple(json.loads(row["total_ms"])),
+        {int(node): tuple(times) for node, times in nodes.items()},
+        row["error"],
+    )

@@ -1,0 +1,153 @@
+"""A process of its own that measures: a runtime that crashes or hangs takes it down, and nothing else.
+
+The two sides speak one JSON object a line. The worker is pinned to as many cores as the platform has threads.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import selectors
+import subprocess
+import sys
+import time
+from dataclasses import asdict
+from types import TracebackType
+from typing import Any
+
+from spacecut.errors import MeasurementError, SpacecutError
+from spacecut.measure.protocol import Protocol, Samples, time_program
+from spacecut.operators import Network
+from spacecut.platforms import get_platform
+
+__all__ = ["Worker"]
+
+_STARTUP_SECONDS = 120.0
+_LAST_WORDS = 300
+
+
+class Worker:
+    """Runs networks on one platform in another process, which is started anew after a crash.
+
+    Args:
+        platform: Platform name.
+        threads: Threads of one inference.
+        batch: Inputs in one inference.
+    """
+
+    def __init__(self, platform: str, threads: int = 1, batch: int = 1) -> None:
+        self._setup = {"platform": platform, "threads": threads, "batch": batch}
+        self._process: subprocess.Popen[bytes] | None = None
+
+    def __enter__(self) -> Worker:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+    def measure(self, network: Network, nodes: bool, protocol: Protocol) -> Samples:
+        """Load and time a network.
+
+        Raises:
+            MeasurementError: It could not be built, loaded or run, the worker died, or it took too long.
+        """
+        if self._process is None or self._process.poll() is not None:
+            self._start()
+        answer = self._ask({"network": network.key, "nodes": nodes, "protocol": asdict(protocol)}, protocol.timeout)
+        if "error" in answer:
+            raise MeasurementError(answer["error"])
+        return Samples(answer["total_ms"], {int(node): times for node, times in answer["node_ms"].items()})
+
+    def close(self) -> None:
+        """End the process."""
+        if self._process is not None:
+            self._process.kill()
+            self._process.wait()
+            for stream in (self._process.stdin, self._process.stdout):
+                if stream is not None:
+                    stream.close()
+            self._process = None
+
+    def _start(self) -> None:
+        self.close()
+        environment = {**os.environ, "OMP_NUM_THREADS": str(self._setup["threads"]), "PYTHONUNBUFFERED": "1"}
+        self._process = subprocess.Popen(
+            [sys.executable, "-m", "spacecut.measure.worker"],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            env=environment,
+        )
+        answer = self._ask(self._setup, _STARTUP_SECONDS)
+        if "error" in answer:
+            self.close()
+            raise MeasurementError(f"the worker did not start: {answer['error']}")
+
+    def _ask(self, message: dict[str, Any], timeout: float) -> dict[str, Any]:
+        process = self._process
+        assert process is not None and process.stdin is not None and process.stdout is not None
+        try:
+            process.stdin.write(json.dumps(message).encode() + b"\n")
+            process.stdin.flush()
+        except BrokenPipeError:
+            return self._death(process)
+        with selectors.DefaultSelector() as selector:
+            selector.register(process.stdout, selectors.EVENT_READ)
+            if not selector.select(timeout):
+                self.close()
+                return {"error": f"no answer within {timeout:g} s; the worker was ended"}
+        line = process.stdout.readline()
+        if not line:
+            return self._death(process)
+        answer: dict[str, Any] = json.loads(line)
+        return answer
+
+    def _death(self, process: subprocess.Popen[bytes]) -> dict[str, Any]:
+        status = process.wait()
+        self.close()
+        return {"error": f"the worker died ({f'signal {-status}' if status < 0 else f'exit status {status}'})"}
+
+
+def _pin(threads: int) -> None:
+    """Keep to the last cores that this process may use: the first one serves most interrupts."""
+    if hasattr(os, "sched_setaffinity"):
+        cores = sorted(os.sched_getaffinity(0))
+        os.sched_setaffinity(0, cores[-threads:])
+
+
+def _serve() -> None:
+    # What runtimes print must not mix with the answers: those get the real standard output to themselves.
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+
+    def answer(message: dict[str, Any]) -> None:
+        answers.write(json.dumps(message) + "\n")
+        answers.flush()
+
+    setup = json.loads(sys.stdin.readline())
+    try:
+        _pin(setup["threads"])
+        platform = get_platform(setup["platform"], setup["threads"], setup["batch"])
+    except (SpacecutError, OSError) as error:
+        answer({"error": str(error)})
+        return
+    answer({})
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            start = time.perf_counter()
+            program = platform.load(Network.parse(request["network"]), request["nodes"])
+            loading = time.perf_counter() - start
+            try:
+                samples = time_program(program, Protocol(**request["protocol"]), request["nodes"], loading)
+            finally:
+                program.close()
+            answer(asdict(samples))
+        except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded
+            answer({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LAST_WORDS]}"})
+
+
+if __name__ == "__main__":
+    _serve()

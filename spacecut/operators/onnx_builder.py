@@ -1,0 +1,211 @@
+"""A concrete network as an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+from onnx import TensorProto, helper
+
+from spacecut.errors import InputError
+from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.operator import Operator
+from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
+
+__all__ = ["build_onnx"]
+
+OPSET = 17
+IR_VERSION = 9
+
+
+def build_onnx(network: Network, batch: int = 1, *, native_hardswish: bool = True) -> bytes:
+    """Serialise a network as an ONNX model with fixed weights.
+
+    The one input, ``input``, is ``[batch, channels, height, width]`` in float32. Every ONNX node and tensor that
+    belongs to node ``i`` of the network has a name that begins with ``n{i}.``, so that times which a runtime reports
+    for its own, fused nodes can be told to belong to ``i``. The output is ``n{network.output}.out``:
+    ``[batch, channels, height, width]``, or ``[batch, channels]`` behind a linear layer.
+
+    Args:
+        network: The network.
+        batch: How many inputs at once.
+        native_hardswish: Whether a hardswish is one HardSwish node, which OpenVINO has a kernel for, or a HardSigmoid
+            and a Mul. ONNX Runtime splits the node into these two by itself, at the same cost, but drops its name.
+
+    Returns:
+        The model: opset 17, IR version 9.
+
+    Raises:
+        InputError: An operator of the network does nothing.
+    """
+    graph = _Graph(network, batch, native_hardswish)
+    for number in range(len(network.nodes)):
+        graph.add(number)
+    output = helper.make_tensor_value_info(f"n{network.output}.out", TensorProto.FLOAT, graph.shape(network.output))
+    inputs = [helper.make_tensor_value_info("input", TensorProto.FLOAT, graph.shape(INPUT))]
+    body = helper.make_graph(graph.nodes, "spacecut", inputs, [output], graph.constants)
+    opsets = [helper.make_opsetid("", OPSET)]
+    model = helper.make_model(body, producer_name="spacecut", opset_imports=opsets, ir_version=IR_VERSION)
+    return bytes(model.SerializeToString())
+
+
+class _Graph:
+    """The ONNX nodes and constants of a network, written one operator after the other.
+
+    A value behind a linear layer is flat, ``[batch, channels]``; every other has four dimensions.
+    """
+
+    def __init__(self, network: Network, batch: int, native_hardswish: bool) -> None:
+        self.nodes: list[onnx.NodeProto] = []
+        self.constants: list[onnx.TensorProto] = []
+        self.number = 0
+        self.native_hardswish = native_hardswish
+        self._network = network
+        self._batch = batch
+        self._flat: set[int] = set()
+
+    def add(self, number: int) -> None:
+        """Write one node of the network; its last ONNX node gives ``n{number}.out``."""
+        self.number = number
+        node = self._network.nodes[number]
+        flat = self._is_flat(node)
+        if flat:
+            self._flat.add(number)
+        sources = [self._read(node, place, flat) for place in range(len(node.inputs))]
+        if _WRITERS[node.operator.kind](self, node.operator, sources) in sources:
+            raise InputError(f"{node.operator}: it does nothing; leave it out of the network")
+        self.nodes[-1].output[0] = f"n{number}.out"
+
+    def shape(self, source: int) -> list[int]:
+        """Shape of the network's input or of a node's output."""
+        if source == INPUT:
+            return [self._batch, *self._network.input_shape]
+        shape = self._network.nodes[source].operator.output_shape
+        return [self._batch, shape[0]] if source in self._flat else [self._batch, *shape]
+
+    def emit(self, kind: str, *inputs: str, label: str = "", **attributes: Any) -> str:
+        """Append an ONNX node and return the name of its output."""
+        name = f"n{self.number}.{label or kind.lower()}"
+        self.nodes.append(helper.make_node(kind, inputs, [f"{name}.out"], name=name, **attributes))
+        return f"{name}.out"
+
+    def constant(self, label: str, values: np.ndarray) -> str:
+        """Append an initializer and return its name."""
+        name = f"n{self.number}.{label}"
+        kind = helper.np_dtype_to_tensor_dtype(values.dtype)
+        self.constants.append(TensorProto(name=name, data_type=kind, dims=values.shape, raw_data=values.tobytes()))
+        return name
+
+    def _is_flat(self, node: Node) -> bool:
+        """Whether a node reads and gives flat values."""
+        if node.operator.kind in ("activation", "add"):
+            return all(source in self._flat for source in node.inputs)
+        return node.operator.kind == "linear"
+
+    def _read(self, node: Node, place: int, flat: bool) -> str:
+        """The tensor at one of a node's inputs, flat or with four dimensions."""
+        source, shape = node.inputs[place], (self._batch, *node.operator.input_shape)
+        if source == ZERO:
+            name = self.constant(f"zero{place}", np.zeros(shape, np.float32))
+        else:
+            name = "input" if source == INPUT else f"n{source}.out"
+        if flat == (source in self._flat):
+            return name
+        if flat:
+            return self.emit("Flatten", name, label=f"flatten{place}")
+        return self.emit(
+            "Reshape", name, self.constant(f"shape{place}", np.asarray(shape, np.int64)), label=f"reshape{place}"
+        )
+
+
+def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    kernel, bias = conv_weights(operator, graph.number)
+    groups = operator.in_channels // kernel.shape[1]
+    weights = graph.constant("weight", kernel), graph.constant("bias", bias)
+    out = graph.emit("Conv", *sources, *weights, group=groups, **_window(operator))
+    return _activate(graph, operator.activation, out)
+
+
+def _linear(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    matrix, bias = linear_weights(operator, graph.number)
+    weights = graph.constant("weight", matrix), graph.constant("bias", bias)
+    out = graph.emit("Gemm", *sources, *weights, transB=1)
+    return _activate(graph, operator.activation, out)
+
+
+def _max_pool2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("MaxPool", *sources, **_window(operator))
+
+
+def _avg_pool2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("AveragePool", *sources, count_include_pad=0, **_window(operator))
+
+
+def _global_avg_pool(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("GlobalAveragePool", *sources)
+
+
+def _activation(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return _activate(graph, operator.activation, sources[0])
+
+
+def _squeeze_excite(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    (down, down_bias), (up, up_bias) = squeeze_excite_weights(operator, graph.number)
+    pooled = graph.emit("GlobalAveragePool", *sources, label="pool")
+    weights = graph.constant("reduce_weight", down), graph.constant("reduce_bias", down_bias)
+    inner = graph.emit("Relu", graph.emit("Conv", pooled, *weights, label="reduce"), label="reduce_relu")
+    weights = graph.constant("expand_weight", up), graph.constant("expand_bias", up_bias)
+    gate = _activate(graph, operator.activation, graph.emit("Conv", inner, *weights, label="expand"))
+    return graph.emit("Mul", *sources, gate, label="scale")
+
+
+def _add(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    total = sources[0]
+    for place, source in enumerate(sources[1:], 1):
+        total = graph.emit("Add", total, source, label=f"add{place}")
+    return _activate(graph, operator.activation, total)
+
+
+def _window(operator: Operator) -> dict[str, Any]:
+    """Attributes of a sliding window; an even kernel is padded one less at the start, to keep ceil(size / stride)."""
+    before, after = (operator.kernel - 1) // 2, operator.kernel // 2
+    return {
+        "kernel_shape": [operator.kernel] * 2,
+        "strides": [operator.stride] * 2,
+        "pads": [before, before, after, after],
+    }
+
+
+def _activate(graph: _Graph, activation: str, source: str) -> str:
+    """Append an activation; ``none`` appends nothing."""
+    match activation:
+        case "none":
+            return source
+        case "relu6":
+            bounds = graph.constant("min", np.asarray(0, np.float32)), graph.constant("max", np.asarray(6, np.float32))
+            return graph.emit("Clip", source, *bounds)
+        case "swish":
+            return graph.emit("Mul", source, graph.emit("Sigmoid", source))
+        case "hardswish" if not graph.native_hardswish:
+            return graph.emit("Mul", source, _activate(graph, "hardsigmoid", source))
+        case "hardsigmoid":
+            return graph.emit("HardSigmoid", source, alpha=1 / 6, beta=0.5)
+        case _:
+            return graph.emit(_PLAIN_ACTIVATIONS[activation], source)
+
+
+_PLAIN_ACTIVATIONS = {"relu": "Relu", "hardswish": "HardSwish", "sigmoid": "Sigmoid"}
+
+_WRITERS: dict[str, Callable[[_Graph, Operator, Sequence[str]], str]] = {
+    "conv2d": _conv2d,
+    "depthwise_conv2d": _conv2d,
+    "linear": _linear,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "global_avg_pool": _global_avg_pool,
+    "activation": _activation,
+    "squeeze_excite": _squeeze_excite,
+    "add": _add,
+}

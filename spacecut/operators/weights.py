@@ -1,0 +1,75 @@
+"""Deterministic weights for operators, cut from one fixed bank of pseudo-random numbers.
+
+Latency does not depend on what the weights are as long as they are ordinary numbers. The scale keeps activations in
+an ordinary range through deep networks: no infinities, no denormals, no weights that are all zero.
+"""
+
+from __future__ import annotations
+
+import functools
+import math
+
+import numpy as np
+
+from spacecut.operators.operator import Operator
+
+__all__ = ["Affine", "conv_weights", "linear_weights", "squeeze_excite_weights"]
+
+Affine = tuple[np.ndarray, np.ndarray]
+"""A kernel or matrix, and the bias."""
+
+_BANK_SIZE = 4_000_037
+_SALT_STEP = 10_007
+_BIAS_START = 523
+_BIAS_SCALE = 0.05
+
+
+def conv_weights(operator: Operator, salt: int = 0) -> Affine:
+    """Weights of a ``conv2d`` or a ``depthwise_conv2d``.
+
+    Args:
+        operator: The convolution.
+        salt: Operators with different salts have different weights, so that no runtime can merge them.
+
+    Returns:
+        The kernel, ``[out_channels, in_channels / groups, kernel, kernel]``, and the bias, ``[out_channels]``; float32.
+    """
+    groups = operator.in_channels if operator.kind == "depthwise_conv2d" else operator.groups
+    shape = (operator.out_channels, operator.in_channels // groups, operator.kernel, operator.kernel)
+    return _affine(shape, salt)
+
+
+def linear_weights(operator: Operator, salt: int = 0) -> Affine:
+    """Weights of a ``linear``: the matrix, ``[out_channels, in_channels]``, and the bias; float32.
+
+    Columns are in the order of a flattened ``[channels, height, width]``.
+    """
+    return _affine((operator.out_channels, operator.in_channels), salt)
+
+
+def squeeze_excite_weights(operator: Operator, salt: int = 0) -> tuple[Affine, Affine]:
+    """Weights of the 1x1 convolution down to ``reduced`` channels, and of the one back up; float32."""
+    channels, reduced = operator.in_channels, operator.reduced
+    return _affine((reduced, channels, 1, 1), salt), _affine((channels, reduced, 1, 1), salt + 1)
+
+
+def _affine(shape: tuple[int, ...], salt: int) -> Affine:
+    fan_in = math.prod(shape[1:])
+    start = salt * _SALT_STEP
+    kernel = _cut(math.prod(shape), start) * np.float32(1 / math.sqrt(fan_in))
+    return kernel.reshape(shape), _cut(shape[0], start + _BIAS_START) * np.float32(_BIAS_SCALE)
+
+
+def _cut(count: int, start: int) -> np.ndarray:
+    """A run of the bank, repeated where the bank ends too soon."""
+    rest = _bank()[start % (_BANK_SIZE // 2) :]
+    return rest[:count] if count <= rest.size else np.resize(rest, count)
+
+
+@functools.cache
+def _bank() -> np.ndarray:
+    """Uniform numbers of mean 0 and variance 1."""
+    bank = np.random.default_rng(0).random(_BANK_SIZE, dtype=np.float32)
+    bank -= np.float32(0.5)
+    bank *= np.float32(math.sqrt(12))
+    return bank

@@ -1,0 +1,97 @@
+"""OpenVINO on the CPU, with node times from its performance counters."""
+
+from __future__ import annotations
+
+from functools import lru_cache
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spacecut.operators import Network
+from spacecut.operators.onnx_builder import build_onnx
+from spacecut.platforms.attribution import charge, owner
+from spacecut.platforms.inputs import input_array
+from spacecut.platforms.platform import Platform, Program, Status
+
+if TYPE_CHECKING:
+    import openvino
+
+__all__ = ["OpenVino"]
+
+# The capabilities of a CPU say which precisions it can really run: a hint alone is accepted, and then emulated.
+_PRECISIONS = {"FP32": "fp32"}
+
+
+class OpenVino(Platform):
+    """OpenVINO's CPU plugin. The environment variable ``ONEDNN_MAX_CPU_ISA`` caps its instruction set."""
+
+    runtime = "openvino"
+    tells_node_times = True
+
+    @classmethod
+    def status(cls) -> Status:
+        try:
+            import openvino
+        except ImportError as error:
+            return Status.missing("openvino", error)
+        capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
+        precisions = tuple(name for capability, name in _PRECISIONS.items() if capability in capabilities)
+        return Status(True, openvino.__version__.partition("-")[0], ("cpu",), precisions)
+
+    def load(self, network: Network, nodes: bool = False) -> Program:
+        properties = {
+            "INFERENCE_NUM_THREADS": self.threads,
+            "NUM_STREAMS": 1,
+            "PERFORMANCE_HINT": "LATENCY",
+            "INFERENCE_PRECISION_HINT": "f32",
+            "ENABLE_CPU_PINNING": False,
+            "PERF_COUNT": nodes,
+        }
+        model = _core().read_model(build_onnx(network, self.batch))
+        return _Request(_core().compile_model(model, "CPU", properties), input_array(network, self.batch))
+
+
+@lru_cache(maxsize=1)
+def _core() -> openvino.Core:
+    import openvino
+
+    return openvino.Core()
+
+
+class _Request(Program):
+    def __init__(self, compiled: openvino.CompiledModel, values: np.ndarray) -> None:
+        import openvino
+
+        self._values = values
+        self._request = compiled.create_infer_request()
+        self._request.set_input_tensor(openvino.Tensor(values, shared_memory=True))
+        self._executed = openvino.ProfilingInfo.Status.EXECUTED
+        self._runs = 0
+        self._marked = 0
+        self._before: dict[str, float] = {}
+
+    def run(self) -> None:
+        self._request.infer()
+        self._runs += 1
+
+    def mark(self) -> None:
+        self._marked = self._runs
+        self._before = {name: total for name, _, total in self._totals()}
+
+    def _totals(self) -> list[tuple[str, str, float]]:
+        """Name, type and microseconds so far of each node. The counters hold the mean over all runs, cut to 1 us."""
+        return [
+            (info.node_name, info.node_type, (info.real_time.total_seconds() * 1e6 + 0.5) * self._runs)
+            for info in self._request.get_profiling_info()
+            if info.status == self._executed
+        ]
+
+    def node_times(self) -> dict[int, list[float]]:
+        counted = self._runs - self._marked
+        return charge(
+            (
+                None if kind == "Reorder" else owner(name),
+                [max(total - self._before.get(name, 0.0), 0.0) / counted / 1e3],
+            )
+            for name, kind, total in self._totals()
+        )
