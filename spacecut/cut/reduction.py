@@ -17,9 +17,11 @@ from spacecut.latency import LatencyModel, Profile, load_profile
 from spacecut.latency.elimination import min_marginals
 from spacecut.space import Candidate, SearchSpace, load_space, save_space
 
-__all__ = ["Decision", "Reduction", "cut", "load_reduction"]
+__all__ = ["TOLERANCE", "Decision", "Reduction", "cut", "load_reduction"]
 
 KEPT, DOMINATED, TOO_SLOW = "kept", "dominated", "too slow"
+TOLERANCE = 0.02
+"""What a better candidate may cost more of the layers it touches, unless another tolerance is asked for."""
 _HALVINGS = 30
 _FILES = {"full": "space.yaml", "reduced": "reduced.yaml", "profile": "profile.jsonl.gz"}
 
@@ -132,7 +134,7 @@ def cut(
     space: SearchSpace,
     profile: Profile,
     *,
-    tolerance: float = 0.0,
+    tolerance: float = TOLERANCE,
     target_size: int | None = None,
     max_latency: float | None = None,
 ) -> Reduction:
@@ -142,7 +144,7 @@ def cut(
         space: The space.
         profile: Measurements of its operators.
         tolerance: Share of the touched layers' latency that a better candidate may cost more; 0: only within noise.
-        target_size: Raise the tolerance just so far that at most so many architectures are left.
+        target_size: Instead, the smallest tolerance that leaves at most so many architectures.
         max_latency: Also drop candidates that no architecture within so many predicted ms contains.
 
     Raises:
@@ -177,7 +179,7 @@ def cut(
         return size
 
     if target_size is not None:
-        tolerance = max(tolerance, _tolerance_for(target_size, size_at))
+        tolerance = _tolerance_for(target_size, size_at)
     drops = drops_at(tolerance)
     maps = [np.arange(length) for length in space.lengths]
     for position, found in enumerate(drops):

@@ -1,6 +1,6 @@
 """The measuring protocol: warm-up, repeats, noise, isolation in a worker process, and the store of raw samples."""
 
-from spacecut.measure.campaign import Budget, Campaign, Progress, platform_record
+from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, platform_record
 from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
 from spacecut.measure.store import DEFAULT_STORE, Store
@@ -17,5 +17,6 @@ __all__ = [
     "Store",
     "Task",
     "Worker",
+    "interleave",
     "platform_record",
 ]

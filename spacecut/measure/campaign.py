@@ -19,10 +19,10 @@ from spacecut.measure.worker import Worker
 from spacecut.operators import Network, Workload
 from spacecut.platforms import Platform
 
-__all__ = ["Budget", "Campaign", "Progress", "platform_record"]
+__all__ = ["Budget", "Campaign", "Progress", "interleave", "platform_record"]
 
 Progress = Callable[[float, float], None]
-"""Called with the seconds of measurement done and the seconds expected in all."""
+"""Called with how much of the measuring is done and how much is expected in all."""
 
 _HOPELESS = 5  # so many failures before the first success, and the campaign gives up
 
@@ -110,34 +110,11 @@ class Campaign:
             raise MeasurementError(f"every measurement on {self._platform.name} failed; the last: {runs[-1].error}")
         return runs
 
-    def interleave(self, networks: list[str], passes: int, seed: int = 0) -> dict[str, float]:
-        """Fresh end-to-end milliseconds of networks, all run once before any is run again.
-
-        Returns:
-            Median over the passes of each run's median, by network.
-
-        Raises:
-            MeasurementError: A network fails.
-        """
-        order = np.random.default_rng(seed)
-        medians: dict[str, list[float]] = {network: [] for network in networks}
-        try:
-            for number in range(passes):
-                for done, index in enumerate(order.permutation(len(networks))):
-                    run = self._measure(Task(networks[index], False, number))
-                    if run.error:
-                        raise MeasurementError(f"a network failed on {self._platform.name}: {run.error}")
-                    medians[networks[index]].append(run.median_ms)
-                    self._progress(number * len(networks) + done + 1, passes * len(networks))
-        finally:
-            self._worker.close()
-        return {network: float(np.median(values)) for network, values in medians.items()}
-
     def _run(self, task: Task) -> Run:
         known = self._known.get(task)
         if known is not None and known.error is None:
             return known
-        run = self._measure(task)
+        run = _measure(self._worker, task, self._protocol)
         self._store.add(run)
         self._known[task] = run
         self.measured += 1
@@ -149,17 +126,50 @@ class Campaign:
                 raise MeasurementError(f"measuring on {self._platform.name} fails: {run.error}")
         return run
 
-    def _measure(self, task: Task) -> Run:
-        taken_at = datetime.now(UTC).isoformat(timespec="seconds")
-        start = time.perf_counter()
-        try:
-            samples = self._worker.measure(Network.parse(task.network), task.nodes, self._protocol)
-        except MeasurementError as error:
-            return Run(task, taken_at, time.perf_counter() - start, error=str(error))
-        return Run(
-            task,
-            taken_at,
-            time.perf_counter() - start,
-            tuple(round(value, 6) for value in samples.total_ms),
-            {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
-        )
+
+def interleave(
+    platform: Platform, networks: list[str], passes: int, seed: int = 0, progress: Progress | None = None
+) -> dict[str, list[float]]:
+    """Fresh end-to-end milliseconds of networks, all run once before any is run again.
+
+    Args:
+        platform: Where to measure.
+        networks: Network keys, distinct.
+        passes: How often each is run, in a new random order every time.
+        seed: Of the orders.
+        progress: Called with the runs done and to do.
+
+    Returns:
+        The median of each run, one a pass, by network.
+
+    Raises:
+        MeasurementError: A network fails.
+    """
+    order = np.random.default_rng(seed)
+    medians: dict[str, list[float]] = {network: [] for network in networks}
+    with Worker(str(platform.name), platform.threads, platform.batch) as worker:
+        for repeat in range(passes):
+            for done, index in enumerate(order.permutation(len(networks)), start=1):
+                run = _measure(worker, Task(networks[index], False, repeat), Protocol())
+                if run.error:
+                    raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
+                medians[networks[index]].append(run.median_ms)
+                if progress is not None:
+                    progress(repeat * len(networks) + done, passes * len(networks))
+    return medians
+
+
+def _measure(worker: Worker, task: Task, protocol: Protocol) -> Run:
+    taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    start = time.perf_counter()
+    try:
+        samples = worker.measure(Network.parse(task.network), task.nodes, protocol)
+    except MeasurementError as error:
+        return Run(task, taken_at, time.perf_counter() - start, error=str(error))
+    return Run(
+        task,
+        taken_at,
+        time.perf_counter() - start,
+        tuple(round(value, 6) for value in samples.total_ms),
+        {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
+    )

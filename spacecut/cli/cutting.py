@@ -1,0 +1,140 @@
+"""``spacecut profile`` and ``spacecut cut``."""
+
+from __future__ import annotations
+
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cut import TOLERANCE, Reduction
+from spacecut.cut import cut as cut_space
+from spacecut.errors import InputError
+from spacecut.latency import Profile, load_profile
+from spacecut.latency import profile as profile_space
+from spacecut.measure import DEFAULT_STORE, Budget
+from spacecut.report import show_profile, show_reduction
+from spacecut.space import SearchSpace, load_space
+
+__all__ = ["cut", "profile"]
+
+Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or the path of a space file.")]
+Platform = Annotated[
+    str,
+    typer.Option("--platform", "-p", help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile.", show_default=False),
+]
+Threads = Annotated[int, typer.Option(help="Threads of one inference.")]
+Batch = Annotated[int, typer.Option(help="Inputs in one inference.")]
+StoreUrl = Annotated[
+    str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
+]
+Seconds = Annotated[float, typer.Option("--budget", help="About how many seconds to measure.")]
+
+
+def profile(
+    space: Space,
+    platform: Platform,
+    threads: Threads = 1,
+    batch: Batch = 1,
+    store: StoreUrl = DEFAULT_STORE,
+    budget: Seconds = Budget.seconds,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Where to save the profile.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Measure what a space asks of a platform; an interrupted run resumes from the store."""
+    measured = _profiled(load_space(space), platform, threads, batch, store, budget)
+    if output is not None:
+        try:
+            output.parent.mkdir(parents=True, exist_ok=True)
+            measured.save(output)
+        except OSError as error:
+            raise InputError(f"cannot write {output}: {error.strerror}; give another -o") from None
+    if as_json:
+        emit("profile", {**_profile_json(measured), "output": str(output) if output else None})
+    else:
+        show_profile(out(), measured)
+
+
+def cut(
+    space: Space,
+    platform: Platform,
+    tolerance: Annotated[
+        float | None, typer.Option(help="Share that a better candidate may be slower.", show_default=str(TOLERANCE))
+    ] = None,
+    target_size: Annotated[
+        str | None, typer.Option(help="Cut down to so many architectures, such as 4^13, instead.")
+    ] = None,
+    max_latency: Annotated[
+        float | None, typer.Option(help="Also drop what is in no architecture of at most so many ms.")
+    ] = None,
+    threads: Threads = 1,
+    batch: Batch = 1,
+    store: StoreUrl = DEFAULT_STORE,
+    budget: Seconds = Budget.seconds,
+    output: Annotated[Path | None, typer.Option("--output", "-o", help="Directory for the reduced space.")] = None,
+    as_json: Json = False,
+) -> None:
+    """Cut a search space by what is measured on a platform; profiles first if it must."""
+    if tolerance is not None and target_size is not None:
+        raise InputError("--tolerance and --target-size are two ways to say how far to cut; give one of them")
+    size = None if target_size is None else _size(target_size)
+    share = TOLERANCE if tolerance is None else tolerance
+    full = load_space(space)
+    measured = _profiled(full, platform, threads, batch, store, budget)
+    reduction = cut_space(full, measured, tolerance=share, target_size=size, max_latency=max_latency)
+    files = reduction.save(output) if output is not None else []
+    if as_json:
+        emit("cut", {**_reduction_json(reduction), "files": [str(path) for path in files]})
+    else:
+        show_reduction(out(), reduction, files)
+
+
+def _profiled(space: SearchSpace, platform: str, threads: int, batch: int, store: str, budget: float) -> Profile:
+    if Path(platform).is_file():
+        return load_profile(platform)
+    if not 0 < budget < float("inf"):
+        raise InputError(f"--budget must be a positive number of seconds, not {budget}")
+    with progress(f"measuring on {platform}") as told:
+        return profile_space(
+            space, platform, threads=threads, batch=batch, store=store, budget=Budget(budget), progress=told
+        )
+
+
+def _size(text: str) -> int:
+    """``4^13`` or ``1000`` as a number."""
+    base, _, power = text.partition("^")
+    try:
+        number = int(base) ** (int(power) if power else 1)
+    except ValueError:
+        number = 0
+    if not isinstance(number, int) or number < 1:
+        raise InputError(f"--target-size {text!r} is no number of architectures; write 1000 or 4^13")
+    return number
+
+
+def _profile_json(profile: Profile) -> dict[str, Any]:
+    return {
+        "space": profile.space,
+        "platform": asdict(profile.platform),
+        "runs": len(profile.runs),
+        "fresh": profile.fresh,
+        "seconds": profile.seconds,
+        "operators": len(profile.evidence.operators),
+        "failures": [{"network": run.task.network, "error": run.error} for run in profile.failures],
+    }
+
+
+def _reduction_json(reduction: Reduction) -> dict[str, Any]:
+    return {
+        "space": reduction.full.name,
+        "full_size": str(reduction.full.size),
+        "reduced_size": str(reduction.space.size),
+        "tolerance": reduction.tolerance,
+        "max_latency_ms": reduction.max_latency,
+        "kept": {choice.name: list(choice.candidates) for choice in reduction.space.choices},
+        "decisions": [asdict(decision) for decision in reduction.decisions],
+        "certificate": reduction.certificate.as_json(),
+        "profile": _profile_json(reduction.profile),
+    }

@@ -1,0 +1,45 @@
+"""What every command shares: the JSON object, the consoles, the progress bar, and how errors end the program."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Annotated, Any
+
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
+
+from spacecut.measure import Progress as Told
+
+__all__ = ["JSON_VERSION", "Json", "emit", "out", "progress", "terminal"]
+
+JSON_VERSION = 1
+
+Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")]
+
+
+def out() -> Console:
+    """The console of results; wide enough not to fold tables when it is no terminal."""
+    return Console(highlight=False, width=None if sys.stdout.isatty() else 160)
+
+
+def terminal() -> Console:
+    """The console of progress and logs."""
+    return Console(stderr=True, highlight=False)
+
+
+def emit(command: str, content: Mapping[str, Any]) -> None:
+    """Print the JSON object of a command."""
+    sys.stdout.write(json.dumps({"version": JSON_VERSION, "command": command, **content}, allow_nan=False) + "\n")
+
+
+@contextmanager
+def progress(what: str) -> Iterator[Told]:
+    """A progress bar with an estimate of the time left, on standard error."""
+    columns = (TextColumn("{task.description}"), BarColumn(), TextColumn("{task.percentage:>3.0f} %"))
+    with Progress(*columns, TimeRemainingColumn(), console=terminal(), transient=True) as bar:
+        task = bar.add_task(what, total=None)
+        yield lambda done, expected: bar.update(task, completed=done, total=expected)

@@ -1,0 +1,80 @@
+"""``spacecut score`` and ``spacecut verify``."""
+
+from __future__ import annotations
+
+import csv
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cut import load_reduction
+from spacecut.report import show_score, show_verification
+from spacecut.score import Score, Verification
+from spacecut.score import score as score_space
+from spacecut.score import verify as verify_reduction
+
+__all__ = ["score", "verify"]
+
+Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What `spacecut cut ... -o DIR` wrote.")]
+
+
+def score(
+    directory: Directory,
+    max_latency: Annotated[float | None, typer.Option(help="Only architectures of at most so many ms.")] = None,
+    top: Annotated[int, typer.Option(help="How many of the largest and of the fastest to name.")] = 5,
+    pareto: Annotated[bool, typer.Option("--pareto", help="Also find the front of latency and MACs.")] = False,
+    as_json: Json = False,
+) -> None:
+    """Count, rank and list the architectures of a reduced space by predicted latency."""
+    _, reduced, profile, _ = load_reduction(directory)
+    result = score_space(profile.latency_model(reduced), max_latency, top, pareto)
+    if as_json:
+        emit("score", {"space": reduced.name, **_score_json(result)})
+    else:
+        show_score(out(), reduced, result)
+
+
+def verify(
+    directory: Directory,
+    samples: Annotated[int, typer.Option(help="Architectures of the full space to measure.")] = 20,
+    seed: Annotated[int, typer.Option(help="Of the sample.")] = 1,
+    as_json: Json = False,
+) -> None:
+    """Measure sampled architectures end to end, against the prediction and the certificate."""
+    full, _, profile, certificate = load_reduction(directory)
+    with progress(f"verifying on {profile.platform.name}") as told:
+        result = verify_reduction(full, profile, certificate, samples=samples, seed=seed, progress=told)
+    with (directory / "verification.csv").open("w", newline="") as file:
+        writer = csv.writer(file)
+        figures = ("predicted_ms", "measured_ms", "rounded_predicted_ms", "rounded_measured_ms", "noise")
+        writer.writerow([*full.positions, *(f"rounded_{name}" for name in full.positions), *figures])
+        for pair in result.pairs:
+            writer.writerow([*pair.full.values(), *pair.rounded.values(), *(getattr(pair, name) for name in figures)])
+    if as_json:
+        emit("verify", _verification_json(result))
+    else:
+        show_verification(out(), result)
+
+
+def _score_json(score: Score) -> dict[str, Any]:
+    content = asdict(score)
+    content.update(size=str(score.size), count=str(score.count), count_between=[str(n) for n in score.count_between])
+    return content
+
+
+def _verification_json(verification: Verification) -> dict[str, Any]:
+    correlation = verification.rank_correlation
+    return {
+        "within_5_percent": verification.within(0.05),
+        "within_10_percent": verification.within(0.10),
+        "mean_absolute_error": float(np.mean(np.abs(verification.full_errors()))),
+        "rank_correlation": None if np.isnan(correlation) else correlation,
+        "certified_slowdown": verification.certified,
+        "violations": len(verification.violations),
+        "same_platform": verification.same_platform,
+        "pairs": [{**asdict(pair), "slowdown": pair.slowdown} for pair in verification.pairs],
+    }

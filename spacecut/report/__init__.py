@@ -1,0 +1,12 @@
+"""What a person looks at."""
+
+from spacecut.report.terminal import (
+    show_platforms,
+    show_profile,
+    show_reduction,
+    show_score,
+    show_spaces,
+    show_verification,
+)
+
+__all__ = ["show_platforms", "show_profile", "show_reduction", "show_score", "show_spaces", "show_verification"]

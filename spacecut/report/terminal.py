@@ -1,0 +1,187 @@
+"""What a person sees in the terminal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from itertools import groupby
+from pathlib import Path
+
+import numpy as np
+from rich.console import Console
+from rich.table import Table
+
+from spacecut.cut import Decision, Reduction
+from spacecut.latency import Profile, Scored
+from spacecut.platforms import Status
+from spacecut.report.ranges import shown_candidates, shown_size
+from spacecut.score import Score, Verification
+from spacecut.space import SearchSpace
+
+__all__ = ["show_platforms", "show_profile", "show_reduction", "show_score", "show_spaces", "show_verification"]
+
+
+def show_platforms(console: Console, statuses: Mapping[str, Status]) -> None:
+    """One row a runtime: whether it runs here, and if not, why and what to install."""
+    table = Table("platform", "here", "version", "devices", "precisions", "why not, and what to do", box=None)
+    for name, status in statuses.items():
+        here = "[green]yes[/]" if status.available else "[red]no[/]"
+        table.add_row(
+            name, here, status.version, ", ".join(status.devices), ", ".join(status.precisions), status.reason
+        )
+    console.print(table)
+
+
+def show_spaces(console: Console, spaces: list[SearchSpace]) -> None:
+    """One row a shipped space."""
+    table = Table("space", "choices", "architectures", "what it is", box=None)
+    for space in spaces:
+        first = space.document.description.split(":")[0].split(". ")[0]
+        table.add_row(space.name, str(len(space.choices)), shown_size(space.size), first)
+    console.print(table)
+
+
+def show_profile(console: Console, profile: Profile) -> None:
+    """What was measured, where, and how much of it was new."""
+    evidence = profile.evidence
+    console.print(f"measured on [bold]{profile.platform}[/]")
+    console.print(
+        f"{len(profile.runs)} runs, {profile.seconds:.0f} s of measurement ({profile.fresh} runs made now, the others "
+        f"from the store); {len(evidence.operators)} operators seen, {len(evidence.totals)} networks timed end to end"
+    )
+    if profile.failures:
+        console.print(f"[red]{len(profile.failures)} runs failed[/]; the first: {profile.failures[0].error}")
+
+
+def show_reduction(console: Console, reduction: Reduction, files: list[Path]) -> None:
+    """The cut: sizes, evidence choice by choice, certificate, files."""
+    show_profile(console, reduction.profile)
+    if len(reduction.full.choices) == 1:
+        _show_steps(console, list(reduction.decisions))
+    else:
+        _show_choices(console, reduction)
+    before, after = reduction.full.size, reduction.space.size
+    console.print(
+        f"\n[bold]{reduction.full.name}: {shown_size(before)} -> {shown_size(after)} architectures[/]"
+        f" ({before / after:.3g} times fewer), tolerance {reduction.tolerance:.3g}"
+        + (f", at most {reduction.max_latency:g} ms" if reduction.max_latency is not None else "")
+    )
+    certificate = reduction.certificate
+    error = certificate.model_error
+    known = "not checked on whole networks" if np.isnan(error) else f"which errs by {error:.1%} (rms)"
+    console.print(
+        f"certificate: every architecture has one in the reduced space that is as good in every choice and at most "
+        f"[bold]{certificate.slowdown:.1%}[/] slower ({certificate.slowdown_ms:.3g} ms at most), by the latency model, "
+        f"{known}"
+    )
+    if files:
+        console.print("files: " + ", ".join(str(path) for path in files))
+
+
+def _by_choice(decisions: tuple[Decision, ...]) -> Iterator[tuple[str, list[Decision]]]:
+    for name, group in groupby(decisions, key=lambda decision: decision.choice):
+        yield name, list(group)
+
+
+def _show_choices(console: Console, reduction: Reduction) -> None:
+    table = Table("choice", "kept", "which", "widest step", "its cost", "noise", "dearest drop", box=None)
+    for name, group in _by_choice(reduction.decisions):
+        choice = reduction.full.choice(name)
+        attribute = next(iter(choice.attributes.values()), np.asarray(choice.candidates))
+        value = dict(zip(choice.candidates, attribute.tolist(), strict=True))
+        kept = [value[decision.candidate] for decision in group if decision.verdict == "kept"]
+        dropped = [decision for decision in group if decision.dominator is not None]
+        cells = ["", "", "", ""]
+        if dropped:
+            steps = {d.dominator: [e for e in dropped if e.dominator == d.dominator] for d in dropped}
+            top = max(steps, key=lambda dominator: len(steps[dominator]))
+            step = steps[top]
+            assert top is not None
+            dearest = max(dropped, key=lambda d: (d.slowdown_ms or 0.0) / d.latency_ms)
+            cells = [
+                f"{shown_candidates([value[d.candidate] for d in step])} -> {value[top]}",
+                _change(step[0]),
+                f"±{(step[0].noise_ms or 0.0) / step[0].latency_ms:.1%}",
+                f"{value[dearest.candidate]} -> {value[dearest.dominator]}: {_change(dearest)}",  # type: ignore[index]
+            ]
+        table.add_row(name, f"{len(kept)}/{len(group)}", shown_candidates(kept), *cells)
+    console.print(table)
+    console.print(
+        "[dim]cost: change of the latency of the layers that the choice touches, mean over all contexts; noise: its "
+        "standard error. Every decision is in decisions.csv.[/]"
+    )
+
+
+def _show_steps(console: Console, decisions: list[Decision]) -> None:
+    """One choice: a row for each candidate kept, with what fell to it."""
+    table = Table("kept", "ms", "falls to it", "their ms", "largest slow-down", "noise", box=None)
+    for keeper in (decision for decision in decisions if decision.verdict == "kept"):
+        fallen = [decision for decision in decisions if decision.dominator == keeper.candidate]
+        cells = ["", "", "", ""]
+        if fallen:
+            low, high = min(d.latency_ms for d in fallen), max(d.latency_ms for d in fallen)
+            worst = max(fallen, key=lambda d: (d.slowdown_ms or 0.0) / d.latency_ms)
+            cells = [
+                shown_candidates([d.candidate for d in fallen]),
+                f"{low:.3g}-{high:.3g}",
+                _change(worst),
+                f"±{(worst.noise_ms or 0.0) / worst.latency_ms:.1%}",
+            ]
+        table.add_row(keeper.shown, f"{keeper.latency_ms:.3g}", *cells)
+    console.print(table)
+
+
+def _change(decision: Decision) -> str:
+    return f"{(decision.slowdown_ms or 0.0) / decision.latency_ms:+.1%}"
+
+
+def show_score(console: Console, space: SearchSpace, score: Score) -> None:
+    """Counts, the largest and the fastest architectures."""
+    console.print(
+        f"[bold]{space.name}[/]: {shown_size(score.size)} architectures from {score.fastest_ms:.3g} to "
+        f"{score.slowest_ms:.3g} ms"
+    )
+    if score.max_latency_ms is not None:
+        low, high = score.count_between
+        console.print(
+            f"at most {score.max_latency_ms:g} ms: [bold]{shown_size(score.count)}[/] ({score.count / score.size:.2%}; "
+            f"between {shown_size(low)} and {shown_size(high)})"
+        )
+    _show_architectures(console, "largest", score.largest)
+    _show_architectures(console, "fastest", score.fastest)
+    if score.pareto:
+        _show_architectures(console, "latency-MACs front", score.pareto)
+
+
+def _show_architectures(console: Console, title: str, scored: tuple[Scored, ...]) -> None:
+    table = Table("ms", "million MACs", "architecture", title=title, title_justify="left", box=None)
+    for entry in scored:
+        values = " ".join(str(candidate) for candidate in entry.architecture.values())
+        table.add_row(f"{entry.latency_ms:.4g}", f"{entry.macs / 1e6:.4g}", values)
+    console.print(table)
+
+
+def show_verification(console: Console, verification: Verification) -> None:
+    """Predicted against measured, and the certificate against measured slow-downs."""
+    table = Table("predicted ms", "measured ms", "error", "rounded up, ms", "slow-down", "noise", box=None)
+    for pair in verification.pairs:
+        table.add_row(
+            f"{pair.predicted_ms:.4g}",
+            f"{pair.measured_ms:.4g}",
+            f"{pair.predicted_ms / pair.measured_ms - 1:+.1%}",
+            f"{pair.rounded_measured_ms:.4g}",
+            f"{pair.slowdown:+.1%}",
+            f"±{pair.noise:.1%}",
+        )
+    console.print(table)
+    count = len(verification.pairs)
+    console.print(
+        f"predicted within ±5 %: [bold]{verification.within(0.05):.0%}[/], within ±10 %: "
+        f"[bold]{verification.within(0.10):.0%}[/] of {count}; Spearman {verification.rank_correlation:.3f}"
+    )
+    broken = len(verification.violations)
+    verdict = "[green]holds[/]" if not broken else f"[red]is broken by {broken}[/]"
+    console.print(
+        f"certificate (at most {verification.certified:.1%} slower) {verdict} of {count} measured pairs, noise allowed"
+    )
+    if not verification.same_platform:
+        console.print("[yellow]this is not the runtime version or machine that was profiled[/]")

@@ -1,0 +1,165 @@
+"""Does it hold in the world? Sampled architectures of both spaces, measured end to end."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.stats import spearmanr
+
+from spacecut.cut import Certificate
+from spacecut.errors import InputError
+from spacecut.latency import Profile
+from spacecut.measure import Progress, interleave, platform_record
+from spacecut.operators import expand
+from spacecut.platforms import get_platform
+from spacecut.space import SearchSpace
+
+__all__ = ["Checked", "Verification", "verify"]
+
+PASSES = 7
+_SIGMAS = 2.0
+
+
+@dataclass(frozen=True)
+class Checked:
+    """An architecture of the full space beside what it is rounded up to, both measured in turn.
+
+    Attributes:
+        full, rounded: Candidates, choice by choice.
+        predicted_ms, measured_ms: Of the full space's one.
+        rounded_predicted_ms, rounded_measured_ms: Of the reduced space's one.
+        noise: Relative standard error of the measured slow-down, from the spread between passes.
+    """
+
+    full: dict[str, object]
+    rounded: dict[str, object]
+    predicted_ms: float
+    measured_ms: float
+    rounded_predicted_ms: float
+    rounded_measured_ms: float
+    noise: float
+
+    @property
+    def slowdown(self) -> float:
+        """Measured slow-down by rounding up; 0.02 is 2 % slower."""
+        return self.rounded_measured_ms / self.measured_ms - 1
+
+
+@dataclass(frozen=True)
+class Verification:
+    """Predicted against measured, and measured against the certificate.
+
+    Attributes:
+        pairs: What was checked.
+        certified: The certificate's largest slow-down.
+        same_platform: The runtime and machine are those that were profiled.
+    """
+
+    pairs: tuple[Checked, ...]
+    certified: float
+    same_platform: bool
+
+    def errors(self) -> np.ndarray:
+        """Relative errors of the predictions, those of both spaces, one for each distinct architecture."""
+        seen = {}
+        for pair in self.pairs:
+            seen[tuple(pair.full.values())] = pair.predicted_ms / pair.measured_ms - 1
+            seen[tuple(pair.rounded.values())] = pair.rounded_predicted_ms / pair.rounded_measured_ms - 1
+        return np.asarray(list(seen.values()))
+
+    def full_errors(self) -> np.ndarray:
+        """Relative errors of the predictions of the full space's architectures."""
+        return np.asarray([pair.predicted_ms / pair.measured_ms - 1 for pair in self.pairs])
+
+    def within(self, share: float) -> float:
+        """Share of the full space's architectures predicted within ``share`` of what was measured."""
+        return float(np.mean(np.abs(self.full_errors()) <= share))
+
+    @property
+    def rank_correlation(self) -> float:
+        """Spearman's, between predicted and measured; NaN where it is not defined."""
+        predicted = [pair.predicted_ms for pair in self.pairs]
+        measured = [pair.measured_ms for pair in self.pairs]
+        if len(set(predicted)) < 2 or len(set(measured)) < 2:
+            return float("nan")
+        return float(spearmanr(predicted, measured).statistic)
+
+    @property
+    def violations(self) -> list[Checked]:
+        """Pairs whose measured slow-down is above the certified one by more than the noise."""
+        return [pair for pair in self.pairs if pair.slowdown > self.certified + _SIGMAS * pair.noise]
+
+
+def verify(
+    full: SearchSpace,
+    profile: Profile,
+    certificate: Certificate,
+    *,
+    samples: int = 20,
+    seed: int = 1,
+    passes: int = PASSES,
+    progress: Progress | None = None,
+) -> Verification:
+    """Measure sampled architectures of the full space and those that they are rounded up to, interleaved.
+
+    Args:
+        full: The full space.
+        profile: What predictions are made from; its platform is measured on.
+        certificate: The round-up map and what it promises.
+        samples: Architectures of the full space, drawn uniformly.
+        seed: Of the sample.
+        passes: How often each is run, all once before any is run again.
+        progress: Called with the runs done and to do.
+
+    Raises:
+        InputError: ``samples`` is below 1.
+        PlatformUnavailable: The profile's platform cannot run here.
+        MeasurementError: A network fails.
+    """
+    if samples < 1:
+        raise InputError(f"the number of samples must be at least 1, not {samples}")
+    record = profile.platform
+    platform = get_platform(record.name, record.threads, record.batch)
+    workload = expand(full)
+    model = profile.latency_model(full)
+    numbers = _distinct(full, samples, seed)
+    rounded = np.stack([full.encode(_round_up(full, row, certificate))[0] for row in numbers])
+    keys = [[workload.network(row).key for row in rows] for rows in (numbers, rounded)]
+    measured = interleave(platform, list(dict.fromkeys([*keys[0], *keys[1]])), passes, seed, progress)
+    predictions = model.predict(numbers), model.predict(rounded)
+    pairs = []
+    for index, (row, up) in enumerate(zip(numbers, rounded, strict=True)):
+        one, other = measured[keys[0][index]], measured[keys[1][index]]
+        spread = np.std(np.log(one), ddof=1) ** 2 + np.std(np.log(other), ddof=1) ** 2 if passes > 1 else np.nan
+        pairs.append(
+            Checked(
+                dict(full.decode(row)),
+                dict(full.decode(up)),
+                float(predictions[0][index]),
+                float(np.median(one)),
+                float(predictions[1][index]),
+                float(np.median(other)),
+                float(np.sqrt(spread * np.pi / 2 / passes)),  # of medians
+            )
+        )
+    return Verification(tuple(pairs), certificate.slowdown, platform_record(platform) == record)
+
+
+def _distinct(space: SearchSpace, count: int, seed: int) -> np.ndarray:
+    """Different architectures, all of them where there are no more than asked for."""
+    if space.size <= count:
+        return np.indices(space.lengths).reshape(len(space.lengths), -1).T
+    rows: dict[tuple[int, ...], None] = {}
+    while len(rows) < count:
+        drawn = space.sample(count, seed)
+        rows.update(dict.fromkeys(map(tuple, drawn.tolist())))
+        seed += 1_000_003
+    return np.asarray(list(rows)[:count])
+
+
+def _round_up(space: SearchSpace, row: np.ndarray, certificate: Certificate) -> dict[str, object]:
+    architecture = space.decode(row)
+    for name, pairs in certificate.round_up.items():
+        architecture[name] = dict(pairs).get(architecture[name], architecture[name])
+    return dict(architecture)
