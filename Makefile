@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint clean
+.PHONY: demo test lint bench-main-job clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -17,6 +17,9 @@ lint: .venv/all
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 	$(BIN)/lint-imports
+
+bench-main-job: .venv/all
+	$(BIN)/python benchmarks/main_job.py
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

@@ -105,13 +105,9 @@ def _profiled(space: SearchSpace, platform: str, threads: int, batch: int, store
 def _size(text: str) -> int:
     """``4^13`` or ``1000`` as a number."""
     base, _, power = text.partition("^")
-    try:
-        number = int(base) ** (int(power) if power else 1)
-    except ValueError:
-        number = 0
-    if not isinstance(number, int) or number < 1:
+    if not (base.isdecimal() and (power or "1").isdecimal()) or len(base) > 300 or len(power) > 3 or int(base) < 1:
         raise InputError(f"--target-size {text!r} is no number of architectures; write 1000 or 4^13")
-    return number
+    return int(base) ** int(power or 1)
 
 
 def _profile_json(profile: Profile) -> dict[str, Any]:

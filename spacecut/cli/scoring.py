@@ -71,10 +71,11 @@ def _verification_json(verification: Verification) -> dict[str, Any]:
     return {
         "within_5_percent": verification.within(0.05),
         "within_10_percent": verification.within(0.10),
-        "mean_absolute_error": float(np.mean(np.abs(verification.full_errors()))),
+        "mean_absolute_error": float(np.mean(np.abs(verification.errors()))),
         "rank_correlation": None if np.isnan(correlation) else correlation,
         "certified_slowdown": verification.certified,
         "violations": len(verification.violations),
+        "drift": None if np.isnan(verification.drift) else verification.drift,
         "same_platform": verification.same_platform,
         "pairs": [{**asdict(pair), "slowdown": pair.slowdown} for pair in verification.pairs],
     }

@@ -8,6 +8,7 @@ both is a sum over the same factors, so the largest difference, and by Dinkelbac
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any
@@ -20,7 +21,7 @@ from spacecut.space import Candidate
 
 __all__ = ["Certificate", "certify"]
 
-_ITERATIONS = 50
+_UNKNOWN = {"slowdown": float("inf"), "model_error": float("nan")}
 
 
 @dataclass(frozen=True)
@@ -31,7 +32,8 @@ class Certificate:
         platform: What the model was measured on.
         full_size, reduced_size: Architectures before and after.
         slowdown_ms: The largest slow-down of any architecture; not below 0.
-        slowdown: The largest relative one: 0.02 is 2 % slower.
+        slowdown: The largest relative one: 0.02 is 2 % slower. Infinite where what takes no time is rounded up to what
+            does.
         architecture: Where the relative one is reached, in the full space.
         rounded: What that architecture is rounded up to.
         model_error: The model's relative error on whole networks: what the figures above are known within.
@@ -49,11 +51,26 @@ class Certificate:
     round_up: Mapping[str, Sequence[tuple[Candidate, Candidate]]]
 
     def as_json(self) -> dict[str, Any]:
-        """The certificate as plain data; sizes as text, since they outgrow what JSON readers hold."""
+        """The certificate as plain data: sizes as text, since they outgrow what JSON readers hold; unknown is null."""
         fields = asdict(self)
         fields.update(full_size=str(self.full_size), reduced_size=str(self.reduced_size))
-        fields["model_error"] = self.model_error if np.isfinite(self.model_error) else None
+        for name in _UNKNOWN:
+            fields[name] = fields[name] if np.isfinite(fields[name]) else None
         return fields
+
+    @classmethod
+    def from_json(cls, content: Mapping[str, Any]) -> Certificate:
+        """Read what :meth:`as_json` made; other keys are passed over.
+
+        Raises:
+            ValueError, KeyError, TypeError: It is no certificate.
+        """
+        fields = {key: content[key] for key in cls.__dataclass_fields__}
+        fields.update(full_size=int(fields["full_size"]), reduced_size=int(fields["reduced_size"]))
+        for name, unknown in _UNKNOWN.items():
+            fields[name] = unknown if fields[name] is None else float(fields[name])
+        round_up = {name: [(old, new) for old, new in pairs] for name, pairs in dict(fields["round_up"]).items()}
+        return cls(**{**fields, "round_up": round_up})
 
 
 def certify(
@@ -68,66 +85,56 @@ def certify(
         platform: What the model was measured on.
     """
     space = model.space
-
-    def over_possible(values: np.ndarray, scope: tuple[int, ...]) -> np.ndarray:
-        return values[np.ix_(*(possible[position] for position in scope))] if scope else values
-
-    before = [SumTable(table.scope, over_possible(table.values, table.scope)) for table in model.tables]
-    after = [
-        SumTable(
-            table.scope,
-            over_possible(table.values[np.ix_(*(maps[position] for position in table.scope))], table.scope)
-            if table.scope
-            else table.values,
-        )
-        for table in model.tables
-    ]
+    images = [chosen[numbers] for chosen, numbers in zip(maps, possible, strict=True)]
+    before = [_over(table, possible) for table in model.tables]
+    after = [_over(table, images) for table in model.tables]
     lengths = [len(numbers) for numbers in possible]
 
     def largest(weight: float) -> tuple[float, np.ndarray]:
-        """Maximum of rounded latency minus ``weight`` times latency, and where."""
-        tables = [
-            SumTable(old.scope, weight * old.values - new.values) for old, new in zip(before, after, strict=True)
-        ]
+        """Maximum of rounded latency minus ``weight`` times latency, and where: positions in ``possible``."""
+        tables = [SumTable(old.scope, weight * old.values - new.values) for old, new in zip(before, after, strict=True)]
         value, taken = minimum(Trellis(lengths, tables))
         return (1 - weight) * model.calibration.overhead_ms - value, taken
 
-    def original(taken: np.ndarray) -> np.ndarray:
-        return np.asarray([possible[position][number] for position, number in enumerate(taken)], dtype=np.int64)
-
     def ratio(taken: np.ndarray) -> float:
-        numbers = original(taken)[None]
-        rounded = np.asarray([[maps[position][number] for position, number in enumerate(numbers[0])]], dtype=np.int64)
-        return float(model.predict(rounded)[0] / model.predict(numbers)[0])
+        old, new = (float(model.predict(_picked(numbers, taken)[None])[0]) for numbers in (possible, images))
+        if old <= 0:
+            return float("inf") if new > 0 else 1.0
+        return new / old
 
-    slowdown_ms, _ = largest(1.0)
-    factor, where = 1.0, np.zeros(len(lengths), dtype=np.int64)
-    for _ in range(_ITERATIONS):
-        gain, taken = largest(factor)
-        if gain <= 1e-12:
+    slowdown_ms, worst = largest(1.0)
+    factor = ratio(worst)
+    while np.isfinite(factor):
+        _, taken = largest(factor)
+        if (higher := ratio(taken)) <= factor:
             break
-        where, factor = taken, ratio(taken)
-    numbers = original(where)
-    rounded = np.asarray([maps[position][number] for position, number in enumerate(numbers)], dtype=np.int64)
+        worst, factor = taken, higher
     pairs = {
         choice.name: [
-            (choice.candidates[number], choice.candidates[maps[position][number]])
-            for number in possible[position]
-            if maps[position][number] != number
+            (choice.candidates[old], choice.candidates[new])
+            for old, new in zip(numbers, rounded, strict=True)
+            if old != new
         ]
-        for position, choice in enumerate(space.choices)
+        for choice, numbers, rounded in zip(space.choices, possible, images, strict=True)
     }
-    reduced_size = 1
-    for position in range(len(lengths)):
-        reduced_size *= len(np.unique(maps[position][possible[position]]))
     return Certificate(
         platform,
         space.size,
-        reduced_size,
+        math.prod(len(np.unique(rounded)) for rounded in images),
         max(slowdown_ms, 0.0),
-        factor - 1.0,
-        space.decode(numbers),
-        space.decode(rounded),
+        max(factor - 1.0, 0.0),
+        space.decode(_picked(possible, worst)),
+        space.decode(_picked(images, worst)),
         model.calibration.error,
         pairs,
     )
+
+
+def _over(table: SumTable, numbers: Sequence[np.ndarray]) -> SumTable:
+    """A table over some candidate numbers of each choice."""
+    picked = np.ix_(*(numbers[position] for position in table.scope))
+    return SumTable(table.scope, table.values[picked] if table.scope else table.values)
+
+
+def _picked(numbers: Sequence[np.ndarray], taken: np.ndarray) -> np.ndarray:
+    return np.asarray([row[position] for row, position in zip(numbers, taken, strict=True)], dtype=np.int64)

@@ -29,9 +29,8 @@ class Comparison:
         mean: Mean slow-down over the contexts, ms.
         mean_noise: Its standard error, ms.
         worst: Largest slow-down in any context, ms.
-        excess: Largest slow-down beyond the noise in any context, for each tolerance asked for: a function of it is
-            not linear, so the pieces are kept, one ``[i, j, contexts]`` array of slow-down beyond noise, and one of
-            the cost it is relative to, for each set of neighbours.
+        pieces: For each set of neighbours, the slow-down beyond the noise in each context, and the cost that a
+            tolerance is a share of; both ``[i, j, contexts]``.
     """
 
     own: np.ndarray
@@ -96,8 +95,8 @@ def dominated(comparison: Comparison, not_worse: np.ndarray, tolerance: float) -
     """
     count = len(not_worse)
     allowed = comparison.not_slower(tolerance) & not_worse & ~np.eye(count, dtype=bool)
-    # Better ones first, so that a dominator is known to be kept; of two equally good ones the later is first.
-    order = sorted(range(count), key=lambda number: (int(not_worse[number].sum()), -number))
+    # Better ones first, so that a dominator is known to be kept; of equally good ones the fastest.
+    order = sorted(range(count), key=lambda number: (int(not_worse[number].sum()), comparison.own[number], -number))
     kept = np.zeros(count, dtype=bool)
     drops = []
     for candidate in order:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import json
 from collections.abc import Callable, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -14,8 +14,8 @@ from spacecut.cut.certificate import Certificate, certify
 from spacecut.cut.dominance import Comparison, Drop, compare, dominated
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel, Profile, load_profile
-from spacecut.latency.elimination import min_marginals
-from spacecut.space import Candidate, SearchSpace, load_space, save_space
+from spacecut.latency.elimination import SUM_ERROR, min_marginals
+from spacecut.space import Candidate, Choice, SearchSpace, load_space, save_space
 
 __all__ = ["TOLERANCE", "Decision", "Reduction", "cut", "load_reduction"]
 
@@ -95,7 +95,7 @@ class Reduction:
             save_space(self.full, folder / _FILES["full"])
             self.profile.save(folder / _FILES["profile"])
             with (folder / "decisions.csv").open("w", newline="") as file:
-                writer = csv.DictWriter(file, fieldnames=list(asdict(self.decisions[0])) if self.decisions else [])
+                writer = csv.DictWriter(file, fieldnames=[field.name for field in fields(Decision)])
                 writer.writeheader()
                 writer.writerows(asdict(decision) for decision in self.decisions)
             content = {
@@ -107,7 +107,7 @@ class Reduction:
             (folder / "certificate.json").write_text(json.dumps(content, indent=1) + "\n")
         except OSError as error:
             raise InputError(f"cannot write to {folder}: {error.strerror}; give another -o") from None
-        return sorted(path for path in folder.iterdir() if path.is_file())
+        return sorted(folder / name for name in (*_FILES.values(), "decisions.csv", "certificate.json"))
 
 
 def load_reduction(directory: str | Path) -> tuple[SearchSpace, SearchSpace, Profile, Certificate]:
@@ -120,10 +120,7 @@ def load_reduction(directory: str | Path) -> tuple[SearchSpace, SearchSpace, Pro
     if missing := [name for name in (*_FILES.values(), "certificate.json") if not (folder / name).is_file()]:
         raise InputError(f"{folder}: {missing[0]} is missing; make it with `spacecut cut ... -o {folder}`")
     try:
-        content = json.loads((folder / "certificate.json").read_text())
-        fields = {key: content[key] for key in Certificate.__dataclass_fields__}
-        fields.update(full_size=int(fields["full_size"]), reduced_size=int(fields["reduced_size"]))
-        certificate = Certificate(**fields)
+        certificate = Certificate.from_json(json.loads((folder / "certificate.json").read_text()))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'certificate.json'}: no certificate ({error}); cut again") from None
     full, reduced = load_space(folder / _FILES["full"]), load_space(folder / _FILES["reduced"])
@@ -144,7 +141,7 @@ def cut(
         space: The space.
         profile: Measurements of its operators.
         tolerance: Share of the touched layers' latency that a better candidate may cost more; 0: only within noise.
-        target_size: Instead, the smallest tolerance that leaves at most so many architectures.
+        target_size: Instead, leave at most so many architectures, at a tolerance as small as halving finds.
         max_latency: Also drop candidates that no architecture within so many predicted ms contains.
 
     Raises:
@@ -159,11 +156,14 @@ def cut(
     least = min_marginals(model.trellis)
     feasible = [np.ones(length, dtype=bool) for length in space.lengths]
     if max_latency is not None:
-        feasible = [values <= max_latency for values in least]
-        if not all(candidates.any() for candidates in feasible):
-            fastest = model.fastest()[0]
-            raise InputError(f"no architecture of {space.name} takes at most {max_latency:g} ms; the fastest takes "
-                             f"{fastest:.3g} ms: raise --max-latency")  # fmt: skip
+        within = max_latency * (1 + SUM_ERROR)
+        fastest = model.fastest()[0]
+        if not fastest <= within:
+            raise InputError(
+                f"no architecture of {space.name} takes at most {max_latency:g} ms; the fastest takes {fastest:.6g} ms:"
+                " raise --max-latency"
+            )
+        feasible = [values <= within for values in least]
     comparisons = [compare(model, position) for position in range(len(space.choices))]
 
     def drops_at(share: float) -> list[list[Drop]]:
@@ -187,8 +187,8 @@ def cut(
             maps[position][drop.candidate] = drop.dominator
     decisions = [
         decision
-        for position in range(len(space.choices))
-        for decision in _decisions(space, position, comparisons[position], drops[position], feasible, least)
+        for position, choice in enumerate(space.choices)
+        for decision in _decisions(choice, comparisons[position], drops[position], feasible[position], least[position])
     ]
     kept: dict[str, list[Candidate]] = {choice.name: [] for choice in space.choices}
     for decision in decisions:
@@ -200,16 +200,14 @@ def cut(
     return Reduction(space, reduced, tuple(decisions), certificate, tolerance, max_latency, profile, model)
 
 
-def _within(
-    feasible: np.ndarray, comparison: Comparison, not_worse: np.ndarray, tolerance: float
-) -> list[Drop]:
+def _within(feasible: np.ndarray, comparison: Comparison, not_worse: np.ndarray, tolerance: float) -> list[Drop]:
     """Dominance among the feasible candidates only."""
     order = not_worse & feasible[None, :] & feasible[:, None]
     return [drop for drop in dominated(comparison, order, tolerance) if feasible[drop.candidate]]
 
 
 def _tolerance_for(target_size: int, size_at: Callable[[float], int]) -> float:
-    """The smallest tolerance that leaves at most ``target_size`` architectures, by halving."""
+    """A tolerance that leaves at most ``target_size`` architectures, as small as halving finds."""
     if size_at(0.0) <= target_size:
         return 0.0
     high = 0.01
@@ -231,32 +229,28 @@ def _tolerance_for(target_size: int, size_at: Callable[[float], int]) -> float:
 
 
 def _decisions(
-    space: SearchSpace, position: int, comparison: Comparison, drops: Sequence[Drop],
-    feasible: Sequence[np.ndarray], least: Sequence[np.ndarray],
-) -> list[Decision]:  # fmt: skip
-    choice = space.choices[position]
+    choice: Choice, comparison: Comparison, drops: Sequence[Drop], feasible: np.ndarray, least: np.ndarray
+) -> list[Decision]:
     fallen = {drop.candidate: drop.dominator for drop in drops}
     decisions = []
     for number, candidate in enumerate(choice.candidates):
-        verdict = DOMINATED if number in fallen else KEPT if feasible[position][number] else TOO_SLOW
-        numbers: dict[str, float | Candidate] = {}
+        verdict = DOMINATED if number in fallen else KEPT if feasible[number] else TOO_SLOW
+        decision = Decision(
+            choice.name,
+            candidate,
+            choice.describe(number),
+            verdict,
+            latency_ms=float(comparison.own[number]),
+            least_ms=float(least[number]),
+        )
         if number in fallen:
             other = fallen[number]
-            numbers = {
-                "dominator": choice.candidates[other],
-                "slowdown_ms": float(comparison.mean[number, other]),
-                "noise_ms": float(comparison.mean_noise[number, other]),
-                "worst_ms": float(comparison.worst[number, other]),
-            }
-        decisions.append(
-            Decision(
-                choice.name,
-                candidate,
-                choice.describe(number),
-                verdict,
-                float(comparison.own[number]),
-                float(least[position][number]),
-                **numbers,  # type: ignore[arg-type]
+            decision = replace(
+                decision,
+                dominator=choice.candidates[other],
+                slowdown_ms=float(comparison.mean[number, other]),
+                noise_ms=float(comparison.mean_noise[number, other]),
+                worst_ms=float(comparison.worst[number, other]),
             )
-        )
+        decisions.append(decision)
     return decisions

@@ -8,8 +8,8 @@ rounding may be missed.
 from __future__ import annotations
 
 import heapq
+import itertools
 from collections.abc import Sequence
-from dataclasses import dataclass
 
 import numpy as np
 
@@ -19,15 +19,6 @@ from spacecut.latency.trellis import SumTable, Trellis
 __all__ = ["Bounded"]
 
 BINS = 2048
-
-
-@dataclass
-class _Path:
-    value: float
-    stage: int
-    state: int
-    left: int
-    taken: tuple[int, ...]
 
 
 class Bounded:
@@ -67,59 +58,60 @@ class Bounded:
             for state, candidate in np.argwhere(cost <= budget):
                 shift = cost[state, candidate]
                 reached = table[stage.target[state, candidate], : budget + 1 - shift]
-                np.maximum(
-                    fresh[state, shift:], reached + value_stage.cost[state, candidate], out=fresh[state, shift:]
-                )
+                np.maximum(fresh[state, shift:], reached + value_stage.cost[state, candidate], out=fresh[state, shift:])
             table = fresh
             self._to_go.append(table)
         self._to_go.reverse()
 
+    def _onward(self, column: int, state: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+        """The budget that each candidate leaves, and the highest value reachable by it; shape ``[paths, candidates]``."""
+        assert self._grid is not None
+        remaining = left[:, None] - self._grid[0][column][state]
+        reachable = self._to_go[column + 1][self._cost.stages[column].target[state], np.maximum(remaining, 0)]
+        return remaining, np.where(remaining >= 0, self._value.stages[column].cost[state] + reachable, -np.inf)
+
     def best(self, k: int) -> np.ndarray:
         """Candidate numbers ``[k, choices]`` of the ``k`` highest values within the bound, highest first."""
-        empty = np.empty((0, len(self._cost.stages)), dtype=np.int64)
-        if self._grid is None or not np.isfinite(self._to_go[0][0, -1]):
-            return empty
-        costs, budget = self._grid
-        heap: list[tuple[float, int, _Path]] = [(-self._to_go[0][0, budget], 0, _Path(0.0, 0, 0, budget, ()))]
         found: list[tuple[int, ...]] = []
-        pushed = 1
+        # Ordered by the value lost so far; of equal ones the longest comes first, or every tie would be searched.
+        heap: list[tuple[float, int, int, int, int, tuple[int, ...]]] = []
+        if self._grid is not None:
+            heap.append((0.0, 0, 0, 0, self._grid[1], ()))
+        pushed = itertools.count(1)
         while heap and len(found) < k:
-            _, _, path = heapq.heappop(heap)
-            if path.stage == len(costs):
-                found.append(path.taken)
+            loss, depth, _, state, left, taken = heapq.heappop(heap)
+            column = -depth
+            if column == len(self._cost.stages):
+                found.append(taken)
                 continue
-            cost = costs[path.stage][path.state]
-            target = self._cost.stages[path.stage].target[path.state]
-            gain = self._value.stages[path.stage].cost[path.state]
-            for candidate in np.flatnonzero(cost <= path.left):
-                left = path.left - int(cost[candidate])
-                value = path.value + float(gain[candidate])
-                hope = value + self._to_go[path.stage + 1][target[candidate], left]
-                if np.isfinite(hope):
-                    step = _Path(value, path.stage + 1, int(target[candidate]), left, (*path.taken, int(candidate)))
-                    heapq.heappush(heap, (-hope, pushed, step))
-                    pushed += 1
-        return self._cost.assignment(np.asarray(found, dtype=np.int64).reshape(-1, len(costs)))
+            remaining, hope = (row[0] for row in self._onward(column, np.asarray([state]), np.asarray([left])))
+            losses = loss + (self._to_go[column][state, left] - hope)
+            for candidate in np.flatnonzero(np.isfinite(hope)).tolist():
+                target = int(self._cost.stages[column].target[state, candidate])
+                step = (target, int(remaining[candidate]), (*taken, candidate))
+                heapq.heappush(heap, (float(losses[candidate]), depth - 1, next(pushed), *step))
+        return self._cost.assignment(np.asarray(found, dtype=np.int64).reshape(-1, len(self._cost.stages)))
 
     def front(self) -> np.ndarray:
         """Candidate numbers of the latency-value Pareto front up to the bound, fastest first."""
         if self._grid is None:
             return np.empty((0, len(self._cost.stages)), dtype=np.int64)
-        costs, _ = self._grid
-        reachable = self._to_go[0][0]
-        better = np.flatnonzero(np.diff(reachable, prepend=-np.inf) > 0)
-        taken = np.empty((len(better), len(costs)), dtype=np.int64)
-        for row, start in enumerate(better):
-            state, left = 0, int(start)
-            for column, (stage, cost) in enumerate(zip(self._cost.stages, costs, strict=True)):
-                remaining = left - cost[state]
-                target = stage.target[state]
-                hope = self._value.stages[column].cost[state] + np.where(
-                    remaining >= 0, self._to_go[column + 1][target, np.maximum(remaining, 0)], -np.inf
-                )
-                taken[row, column] = int(np.argmax(hope))
-                left, state = int(remaining[taken[row, column]]), int(target[taken[row, column]])
-        return self._cost.assignment(taken)
+        left = np.flatnonzero(np.diff(self._to_go[0][0], prepend=-np.inf) > 0)
+        paths = np.arange(len(left))
+        state = np.zeros(len(left), dtype=np.int64)
+        taken = np.empty((len(left), len(self._cost.stages)), dtype=np.int64)
+        spent, value = np.zeros(len(left)), np.zeros(len(left))
+        for column, (cost, gain) in enumerate(zip(self._cost.stages, self._value.stages, strict=True)):
+            remaining, hope = self._onward(column, state, left)
+            best = hope.argmax(axis=1)
+            spent += cost.cost[state, best]
+            value += gain.cost[state, best]
+            taken[:, column] = best
+            left, state = remaining[paths, best], cost.target[state, best]
+        # Rounded up by unequal amounts, they need not be in order, nor all on the front.
+        order = np.lexsort((-value, spent))
+        highest = np.maximum.accumulate(value[order])
+        return self._cost.assignment(taken[order[np.diff(highest, prepend=-np.inf) > 0]])
 
 
 def _zeros(tables: Sequence[SumTable]) -> list[SumTable]:

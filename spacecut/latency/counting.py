@@ -1,6 +1,6 @@
 """How many architectures stay under a bound, and uniform samples of them, without enumeration.
 
-Costs are rounded to a grid of ``bins`` units up to the bound; along the stages a table over (state, budget left) is
+Costs are rounded to a grid of ``bins`` units between the least possible and the bound; along the stages a table over (state, budget left) is
 filled. Counts are exact whole numbers for the rounded costs, however large: they are kept as limbs of 32 bits.
 """
 
@@ -11,7 +11,7 @@ from typing import Any
 
 import numpy as np
 
-from spacecut.latency.elimination import minimum
+from spacecut.latency.elimination import to_go
 from spacecut.latency.trellis import Trellis
 
 __all__ = ["BINS", "budget_grid", "count_within", "sample_within"]
@@ -25,23 +25,21 @@ _MASK = np.uint64(0xFFFFFFFF)
 def budget_grid(
     trellis: Trellis, bound: float, bins: int, rounding: Callable[[Any], Any]
 ) -> tuple[list[np.ndarray], int] | None:
-    """Edge costs in units, with each stage's least cost taken out, and the budget left; None if nothing fits."""
-    floors = [stage.cost.min() for stage in trellis.stages]
-    slack = bound - trellis.constant - sum(floors)
-    if slack < 0 or minimum(trellis)[0] > bound:
+    """What each edge costs beyond the cheapest way on, in units of the grid, and the budget; None if nothing fits."""
+    values = to_go(trellis)
+    slack = bound - (trellis.constant + float(values[0][0]))
+    if not slack >= 0:
         return None
     unit = max(slack / bins, float(np.finfo(float).tiny))
     with np.errstate(over="ignore"):  # what is too dear for any budget may be infinitely so
         costs = [
-            np.minimum(rounding((stage.cost - floor) / unit), bins + 1).astype(np.int64)
-            for stage, floor in zip(trellis.stages, floors, strict=True)
+            np.minimum(rounding((stage.cost + after[stage.target] - before[:, None]) / unit), bins + 1).astype(np.int64)
+            for stage, before, after in zip(trellis.stages, values[:-1], values[1:], strict=True)
         ]
     return costs, bins
 
 
-def count_within(
-    trellis: Trellis, bound: float, bins: int = BINS, rounding: Callable[[Any], Any] = np.rint
-) -> int:
+def count_within(trellis: Trellis, bound: float, bins: int = BINS, rounding: Callable[[Any], Any] = np.rint) -> int:
     """Number of paths whose sum is at most ``bound``.
 
     Args:

@@ -6,12 +6,15 @@ import numpy as np
 
 from spacecut.latency.trellis import Trellis
 
-__all__ = ["k_best", "maximum", "min_marginals", "minimum"]
+__all__ = ["SUM_ERROR", "k_best", "min_marginals", "minimum", "to_go"]
+
+SUM_ERROR = 1e-12
+"""Relative error that a sum may carry, depending on the order in which it was added up."""
 
 _CHUNK = 8_000_000  # numbers held at once while k best lists are merged
 
 
-def _to_go(trellis: Trellis) -> list[np.ndarray]:
+def to_go(trellis: Trellis) -> list[np.ndarray]:
     """Least cost from each state of each stage to the end; the last entry is the end itself."""
     values = [np.zeros(1)]
     for stage in reversed(trellis.stages):
@@ -21,7 +24,7 @@ def _to_go(trellis: Trellis) -> list[np.ndarray]:
 
 def minimum(trellis: Trellis) -> tuple[float, np.ndarray]:
     """The least sum, and candidate numbers ``[choices]`` that reach it."""
-    values = _to_go(trellis)
+    values = to_go(trellis)
     state, taken = 0, []
     for stage, after in zip(trellis.stages, values[1:], strict=True):
         candidate = int(np.argmin(stage.cost[state] + after[stage.target[state]]))
@@ -30,15 +33,9 @@ def minimum(trellis: Trellis) -> tuple[float, np.ndarray]:
     return trellis.constant + float(values[0][0]), trellis.assignment(np.asarray(taken, dtype=np.int64))
 
 
-def maximum(negated: Trellis) -> tuple[float, np.ndarray]:
-    """The largest sum of the tables whose negatives the trellis was laid out with, and where it is reached."""
-    value, taken = minimum(negated)
-    return -value, taken
-
-
 def min_marginals(trellis: Trellis) -> list[np.ndarray]:
     """For each choice and candidate, the least sum of any architecture with that candidate."""
-    values = _to_go(trellis)
+    values = to_go(trellis)
     result: list[np.ndarray] = [np.empty(0)] * len(trellis.lengths)
     before = np.zeros(1)
     for stage, after in zip(trellis.stages, values[1:], strict=True):

@@ -8,7 +8,7 @@ drawn towards the fit by as much as the noise deserves (precision weighting).
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
 from dataclasses import dataclass
 
 import numpy as np
@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from spacecut.errors import InputError
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS, alignment_classes, smooth, stepped, with_classes
-from spacecut.operators.operator import COLUMNS, decode, family_columns
+from spacecut.operators.operator import COLUMNS, KIND_NAMES, decode, family_columns
 
 __all__ = ["Costs", "estimate"]
 
@@ -27,9 +27,8 @@ _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _MAD = 1.4826  # median absolute deviation to standard deviation
 
-_IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("in_channels", "out_channels", "reduced"))
-
-Design = Callable[[np.ndarray, np.ndarray], np.ndarray]
+_KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
+_TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 
 
 @dataclass(frozen=True)
@@ -75,9 +74,7 @@ def _widths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     inner, outer = rows[:, _IN].astype(float), rows[:, _OUT].astype(float)
     if rows[:, _REDUCED].any():
         return rows[:, _REDUCED].astype(float), inner
-    if (inner == outer).all():
-        return np.ones_like(inner), outer
-    return inner, outer
+    return (inner if KIND_NAMES[rows[0, _KIND]] in _TWO_WIDTHS else np.ones_like(inner)), outer
 
 
 def _family(
@@ -90,10 +87,7 @@ def _family(
     count = np.bincount(seen, minlength=len(distinct))
     own = np.bincount(seen, cost, minlength=len(distinct)) / np.maximum(count, 1)
     noise = _noise(seen, cost, own, count, pass_error)
-
-    inner, outer = _widths(distinct)
-    scale = max(float(inner.max()), 1.0), max(float(outer.max()), 1.0)
-    fitted, misfit = _fit(inner, outer, scale, seen, cost, noise)
+    fitted, misfit = _fit(distinct, seen, cost, noise)
 
     prior = np.square(misfit * np.maximum(fitted, _FLOOR_MS))
     seen_variance = np.square(noise * np.maximum(own, _FLOOR_MS)) / np.maximum(count, 1)
@@ -103,9 +97,7 @@ def _family(
     return mean[asked], np.sqrt(variance[asked]), count[asked]
 
 
-def _noise(
-    seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarray, pass_error: np.ndarray
-) -> float:
+def _noise(seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarray, pass_error: np.ndarray) -> float:
     """Relative standard deviation of one observation: between networks where operators recur, else between passes."""
     deviation = np.abs(cost - own[seen]) / np.maximum(own[seen], _FLOOR_MS)
     again = count[seen] > 1
@@ -116,24 +108,24 @@ def _noise(
     return max(float(np.median(passes)), 1e-3) if len(passes) else 0.05
 
 
-def _fit(
-    inner: np.ndarray, outer: np.ndarray, scale: tuple[float, float], seen: np.ndarray, cost: np.ndarray, noise: float
-) -> tuple[np.ndarray, float]:
-    """Costs of all distinct operators by the best features, and the fit's relative error without the noise."""
+def _fit(distinct: np.ndarray, seen: np.ndarray, cost: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+    """Costs of all distinct operators by the best features, and the fit's relative error without the noise.
+
+    Only what was seen decides on the fit, so that an operator costs the same whatever else is asked for.
+    """
     measured = np.unique(seen)
+    designs = _designs(distinct, measured)
     if len(measured) < _FEWEST:
-        features = smooth(inner / scale[0], outer / scale[1])
+        features = next(designs)
         return features @ _solve(features[seen], cost), _UNFITTED
-    fold = np.random.default_rng(0).permutation(len(inner)) % _FOLDS
+    fold = np.zeros(len(distinct), dtype=np.int64)
+    fold[measured] = np.random.default_rng(0).permutation(len(measured)) % _FOLDS
     best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for features in _designs(inner, outer, scale):
+    for features in designs:
         held = np.empty(len(cost))
         for number in range(_FOLDS):
             out = fold[seen] == number
-            if out.all() or not out.any():
-                held[out] = features[seen[out]] @ _solve(features[seen], cost)
-            else:
-                held[out] = features[seen[out]] @ _solve(features[seen[~out]], cost[~out])
+            held[out] = features[seen[out]] @ _solve(features[seen[~out]], cost[~out])
         residual = (held - cost) / np.maximum(cost, _FLOOR_MS)
         score = float(np.mean(np.minimum(np.abs(residual), 1.0)))
         if best is None or score < 0.97 * best[0]:  # a richer form must earn its place
@@ -145,16 +137,21 @@ def _fit(
     return features @ _solve(features[seen], cost), float(misfit)
 
 
-def _designs(inner: np.ndarray, outer: np.ndarray, scale: tuple[float, float]) -> list[np.ndarray]:
+def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]:
     """Feature arrays to choose from, the plainest first."""
-    divisor = np.array([scale])
-    plain = smooth(inner / divisor[0, 0], outer / divisor[0, 1])
-    steps = stepped(inner, outer)
-    steps = steps / np.maximum(np.abs(steps).max(axis=0), 1e-12)
-    designs = [plain]
+    inner, outer = _widths(distinct)
+    yield _scaled(smooth(inner, outer), measured)
+    steps = _scaled(stepped(inner, outer), measured)
+    yield steps
     for alignment in ALIGNMENTS:
-        designs.append(with_classes(steps, alignment_classes(inner, outer, alignment)) if alignment > 1 else steps)
-    return designs
+        classes = alignment_classes(inner, outer, alignment)
+        if len(np.unique(classes[measured])) > 1:
+            yield with_classes(steps, classes)
+
+
+def _scaled(features: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    largest = features[measured].max(axis=0)
+    return features / np.where(largest > 0, largest, 1.0)
 
 
 def _solve(features: np.ndarray, cost: np.ndarray) -> np.ndarray:

@@ -27,7 +27,8 @@ class Evidence:
         operators: Distinct operators seen.
         number: For each observation, the operator's position; an observation is one operator in one network.
         network: For each observation, which network it was seen in.
-        cost: For each observation, milliseconds: median over the passes.
+        cost: For each observation, milliseconds: mean over the network's nodes with that operator, median over the
+            passes.
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
         totals: Whole networks with their milliseconds, median over the passes.
     """
@@ -59,9 +60,12 @@ def gather(runs: Iterable[Run]) -> Evidence:
         nodes = networks[key].nodes
         if run.task.nodes:
             quiet = _undisturbed(run)
+            alike: dict[Operator, list[float]] = defaultdict(list)
             for position, node in enumerate(nodes):
                 # A node without a time of its own was fused into a neighbour, whose time it is part of.
-                seen[node.operator, key].append(quiet.get(position, 0.0))
+                alike[node.operator].append(quiet.get(position, 0.0))
+            for operator, times in alike.items():
+                seen[operator, key].append(float(np.mean(times)))
         else:
             wholes[key].append(run.median_ms)
             if len(nodes) == 1:
@@ -81,6 +85,8 @@ def gather(runs: Iterable[Run]) -> Evidence:
 
 def _undisturbed(run: Run) -> dict[int, float]:
     """Quiet milliseconds of each node; where the runtime tells only means, by the run's quiet over mean total."""
+    if not run.node_ms:
+        return {}
     times = np.asarray(list(run.node_ms.values()))
     if times.shape[1] > 1:
         quiet = np.quantile(times, QUIET, axis=1)

@@ -12,8 +12,8 @@ __all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "smooth", "stepped", "wi
 
 BLOCKS = (4, 8, 16, 32, 64)
 """Widths that data-parallel kernels pad to."""
-ALIGNMENTS = (1, 4, 8, 16)
-"""Widths whose multiples may take another layout or kernel; 1: all alike."""
+ALIGNMENTS = (4, 8, 16)
+"""Widths whose multiples may take another layout or kernel."""
 
 
 def smooth(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
@@ -39,16 +39,13 @@ def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
 
 def alignment_classes(inner: np.ndarray, outer: np.ndarray, alignment: int) -> np.ndarray:
     """Which of the four classes (input aligned or not, output aligned or not) each operator falls in."""
-    return (inner % alignment != 0) * 2 + (outer % alignment != 0)
+    return np.asarray((inner % alignment != 0) * 2 + (outer % alignment != 0))
 
 
 def with_classes(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Separate copies of the features for each class present, beside those shared by all."""
-    present = [number for number in range(4) if (classes == number).any()]
-    if len(present) < 2:
-        return features
+    """Separate copies of the features for each class, beside those shared by all."""
     return np.concatenate([features, *(features * (classes == number)[:, None] for number in range(4))], axis=1)
 
 
 def _padded(width: np.ndarray, block: int) -> np.ndarray:
-    return np.ceil(width / block) * block
+    return np.asarray(np.ceil(width / block) * block)

@@ -9,9 +9,10 @@ from functools import cached_property
 import numpy as np
 
 from spacecut.errors import InputError
+from spacecut.latency.bounded import BINS as FRONT_BINS
 from spacecut.latency.bounded import Bounded
 from spacecut.latency.counting import BINS, count_within, sample_within
-from spacecut.latency.elimination import k_best, minimum
+from spacecut.latency.elimination import SUM_ERROR, k_best, minimum
 from spacecut.latency.estimator import Costs, estimate
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.trellis import Scope, SumTable, Trellis
@@ -110,10 +111,7 @@ class LatencyModel:
         Raises:
             InputError: A choice or candidate is missing or unknown.
         """
-        if isinstance(architectures, np.ndarray):
-            numbers = architectures
-        else:
-            numbers = self.space.encode(architectures)
+        numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
         return self.calibration.overhead_ms + _total(self.tables, numbers)
 
     def fastest(self) -> tuple[float, dict[str, Candidate]]:
@@ -172,8 +170,13 @@ class LatencyModel:
 
     def front(self, max_ms: float | None = None) -> list[Scored]:
         """The Pareto front of latency (low) and multiply-accumulates (high), fastest first."""
-        bound = self.slowest()[0] if max_ms is None else max_ms
-        return self.scored(self._bounded(bound).front(), bound)
+        if max_ms is None:
+            (least, _), (most, _) = self.fastest(), self.slowest()
+            choices = len(self.space.lengths)
+            max_ms = most + (most - least) * choices / max(
+                FRONT_BINS - choices, 1
+            )  # room for a bin of rounding a choice
+        return self.scored(self._bounded(max_ms).front(), max_ms)
 
     def _bounded(self, max_ms: float) -> Bounded:
         overhead = SumTable((), np.asarray(self.calibration.overhead_ms))
@@ -185,15 +188,12 @@ class LatencyModel:
         return [
             Scored(self.space.decode(row), float(ms), int(count))
             for row, ms, count in zip(numbers, latency, size, strict=True)
-            if max_ms is None or ms <= max_ms * (1 + 1e-12)
+            if max_ms is None or ms <= max_ms * (1 + SUM_ERROR)
         ]
 
     def sample(self, n: int, max_ms: float | None = None, seed: int = 0) -> list[dict[str, Candidate]]:
         """Uniform samples, of all architectures or of those of at most ``max_ms``; empty where there are none."""
-        if max_ms is None:
-            numbers = self.space.sample(n, seed)
-        else:
-            numbers = sample_within(self.trellis, max_ms, n, seed)
+        numbers = self.space.sample(n, seed) if max_ms is None else sample_within(self.trellis, max_ms, n, seed)
         return [self.space.decode(row) for row in numbers]
 
 
@@ -239,8 +239,7 @@ def _line(summed: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
     if len(summed) >= _FEWEST_TOTALS and summed.std() > _LEAST_VARIATION * summed.mean():
         design = np.stack([1 / measured, summed / measured], axis=1)
         overhead, scale = np.linalg.lstsq(design, np.ones(len(measured)), rcond=None)[0]
-        if overhead >= 0:
-            return float(overhead), float(scale)
-        return 0.0, float(1 / np.median(summed / measured))
+        if scale > 0:
+            return (float(overhead), float(scale)) if overhead >= 0 else (0.0, float(np.median(measured / summed)))
     extra = float(np.median(measured - summed))
     return (extra, 1.0) if extra >= 0 else (0.0, float(np.median(measured / summed)))

@@ -98,8 +98,8 @@ def load_profile(path: str | Path) -> Profile:
     try:
         with gzip.open(path, "rt", encoding="utf-8") as file:
             header, listed, *lines = (json.loads(line) for line in file)
-        if header["spacecut_profile"] != _VERSION:
-            raise InputError(f"{path}: a profile of version {header['spacecut_profile']}; this spacecut reads {_VERSION}")
+        if (version := header["spacecut_profile"]) != _VERSION:
+            raise InputError(f"{path}: a profile of version {version}; this spacecut reads {_VERSION}")
         networks = listed["networks"]
         runs = [
             Run(

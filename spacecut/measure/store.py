@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
 import sqlalchemy as sql
 
-from spacecut.errors import InputError
+from spacecut.errors import InputError, MeasurementError
 from spacecut.measure.run import PlatformRecord, Run, Task
 
 __all__ = ["DEFAULT_STORE", "Store"]
@@ -53,11 +52,11 @@ class Store:
     """
 
     def __init__(self, url: str, platform: PlatformRecord) -> None:
-        if "://" not in url:
-            Path(url).expanduser().parent.mkdir(parents=True, exist_ok=True)
-            url = f"sqlite:///{Path(url).expanduser()}"
         record = json.dumps(asdict(platform), sort_keys=True)
         try:
+            if "://" not in url:
+                Path(url).expanduser().parent.mkdir(parents=True, exist_ok=True)
+                url = f"sqlite:///{Path(url).expanduser()}"
             self._engine = sql.create_engine(url)
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _write_ahead)
@@ -67,9 +66,8 @@ class Store:
                 number = connection.execute(found).scalar()
                 if number is None:
                     number = connection.execute(_platforms.insert().values(record=record)).inserted_primary_key[0]
-        except (sql.exc.SQLAlchemyError, ImportError) as error:
-            problem = str(getattr(error, "orig", None) or error).splitlines()[0]
-            raise InputError(f"store {url!r} cannot be opened: {problem}; give another --store") from None
+        except (sql.exc.SQLAlchemyError, ImportError, OSError) as error:
+            raise InputError(f"store {url!r} cannot be opened: {_problem(error)}; give another --store") from None
         self._platform = number
 
     def runs(self) -> dict[Task, Run]:
@@ -80,31 +78,36 @@ class Store:
             return {run.task: run for run in runs}
 
     def add(self, run: Run) -> None:
-        """Commit a run; an earlier failure of the same task gives way to it."""
-        self.add_all([run])
+        """Commit a run; an earlier failure of the same task gives way to it.
 
-    def add_all(self, runs: Iterable[Run]) -> None:
-        """Commit runs together."""
-        with self._engine.begin() as connection:
-            for run in runs:
-                task = asdict(run.task)
-                same = [_runs.c[key] == value for key, value in task.items()]
+        Raises:
+            MeasurementError: The store cannot be written.
+        """
+        task = asdict(run.task)
+        same = [_runs.c[key] == value for key, value in task.items()]
+        row = {
+            "platform": self._platform,
+            **task,
+            "taken_at": run.taken_at,
+            "seconds": run.seconds,
+            "total_ms": json.dumps(run.total_ms),
+            "node_ms": json.dumps(run.node_ms),
+            "error": run.error,
+        }
+        try:
+            with self._engine.begin() as connection:
                 connection.execute(_runs.delete().where(_runs.c.platform == self._platform, *same))
-                connection.execute(
-                    _runs.insert().values(
-                        platform=self._platform,
-                        **task,
-                        taken_at=run.taken_at,
-                        seconds=run.seconds,
-                        total_ms=json.dumps(run.total_ms),
-                        node_ms=json.dumps(run.node_ms),
-                        error=run.error,
-                    )
-                )
+                connection.execute(_runs.insert().values(row))
+        except sql.exc.SQLAlchemyError as error:
+            raise MeasurementError(f"the store cannot be written: {_problem(error)}") from None
 
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+
+def _problem(error: Exception) -> str:
+    return str(getattr(error, "orig", None) or error).splitlines()[0]
 
 
 def _write_ahead(connection: Any, _record: Any) -> None:

@@ -96,12 +96,12 @@ def _show_choices(console: Console, reduction: Reduction) -> None:
             top = max(steps, key=lambda dominator: len(steps[dominator]))
             step = steps[top]
             assert top is not None
-            dearest = max(dropped, key=lambda d: (d.slowdown_ms or 0.0) / d.latency_ms)
+            dearest = max(dropped, key=_relative)
             cells = [
                 f"{shown_candidates([value[d.candidate] for d in step])} -> {value[top]}",
-                _change(step[0]),
-                f"±{(step[0].noise_ms or 0.0) / step[0].latency_ms:.1%}",
-                f"{value[dearest.candidate]} -> {value[dearest.dominator]}: {_change(dearest)}",  # type: ignore[index]
+                f"{_relative(step[0]):+.1%}",
+                _noise(step[0]),
+                f"{value[dearest.candidate]} -> {value[dearest.dominator]}: {_relative(dearest):+.1%}",
             ]
         table.add_row(name, f"{len(kept)}/{len(group)}", shown_candidates(kept), *cells)
     console.print(table)
@@ -119,19 +119,24 @@ def _show_steps(console: Console, decisions: list[Decision]) -> None:
         cells = ["", "", "", ""]
         if fallen:
             low, high = min(d.latency_ms for d in fallen), max(d.latency_ms for d in fallen)
-            worst = max(fallen, key=lambda d: (d.slowdown_ms or 0.0) / d.latency_ms)
+            worst = max(fallen, key=_relative)
             cells = [
                 shown_candidates([d.candidate for d in fallen]),
                 f"{low:.3g}-{high:.3g}",
-                _change(worst),
-                f"±{(worst.noise_ms or 0.0) / worst.latency_ms:.1%}",
+                f"{_relative(worst):+.1%}",
+                _noise(worst),
             ]
         table.add_row(keeper.shown, f"{keeper.latency_ms:.3g}", *cells)
     console.print(table)
 
 
-def _change(decision: Decision) -> str:
-    return f"{(decision.slowdown_ms or 0.0) / decision.latency_ms:+.1%}"
+def _relative(decision: Decision) -> float:
+    """Mean slow-down by taking the dominator, as a share of the layers touched (which may take no time at all)."""
+    return (decision.slowdown_ms or 0.0) / max(decision.latency_ms, 1e-9)
+
+
+def _noise(decision: Decision) -> str:
+    return f"±{(decision.noise_ms or 0.0) / max(decision.latency_ms, 1e-9):.1%}"
 
 
 def show_score(console: Console, space: SearchSpace, score: Score) -> None:
@@ -182,6 +187,9 @@ def show_verification(console: Console, verification: Verification) -> None:
     verdict = "[green]holds[/]" if not broken else f"[red]is broken by {broken}[/]"
     console.print(
         f"certificate (at most {verification.certified:.1%} slower) {verdict} of {count} measured pairs, noise allowed"
+    )
+    console.print(
+        f"drift: the profile's own networks now take {verification.drift:+.1%}; this is part of the errors above"
     )
     if not verification.same_platform:
         console.print("[yellow]this is not the runtime version or machine that was profiled[/]")

@@ -4,31 +4,95 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, PositiveInt, field_validator
+from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, field_validator
 
 from spacecut.space.choice import Candidate
+from spacecut.space.expressions import MAX_NUMBER
 
-__all__ = ["BlockDocument", "ChoiceDocument", "SpaceDocument", "expand_range"]
+__all__ = ["MAX_REPEAT", "MAX_SIZE", "TAGS", "BlockDocument", "ChoiceDocument", "SpaceDocument", "expand_range"]
 
-Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Value = int | float | str
-MAX_CANDIDATES = 100_000
+MAX_CANDIDATES = 10_000
 MAX_REPEAT = 1_000
+MAX_SIZE = 1_000_000
+
+TAGS = ("<list>", "<mapping>", "<text>")
+"""Which form of a field was given; pydantic names it in the places of its errors."""
 
 
 def expand_range(text: str) -> list[int]:
     """``1..4`` is 1 2 3 4; ``8..32..8`` is 8 16 24 32."""
-    parts = text.split("..")
     try:
-        numbers = [int(part) for part in parts]
+        numbers = [int(part) for part in text.split("..")]
     except ValueError:
-        raise ValueError(f"{text!r} is no range; write FIRST..LAST or FIRST..LAST..STEP") from None
+        numbers = []
     if len(numbers) not in (2, 3) or (len(numbers) == 3 and numbers[2] < 1):
-        raise ValueError(f"{text!r} is no range; write FIRST..LAST or FIRST..LAST..STEP")
-    step = numbers[2] if len(numbers) == 3 else 1
-    if (numbers[1] - numbers[0]) // step + 1 > MAX_CANDIDATES:
-        raise ValueError(f"{text!r} has more than {MAX_CANDIDATES} candidates")
-    return list(range(numbers[0], numbers[1] + 1, step))
+        raise ValueError(f"{text!r} is no range; write FIRST..LAST or FIRST..LAST..STEP, or a list")
+    if max(map(abs, numbers)) > MAX_NUMBER:
+        raise ValueError(f"{text!r} goes beyond {MAX_NUMBER}; stay within it")
+    first, last, step = (*numbers, 1)[:3]
+    if (last - first) // step >= MAX_CANDIDATES:
+        raise ValueError(f"{text!r} has more than {MAX_CANDIDATES} candidates; give a larger step")
+    return list(range(first, last + 1, step))
+
+
+def _number_or_text(value: Any) -> bool | int | float | str:
+    if isinstance(value, str | bool):
+        return value
+    if isinstance(value, int | float):
+        if abs(value) <= MAX_NUMBER:
+            return value
+        raise ValueError(f"{value} is too large or no number; stay within {MAX_NUMBER}")
+    shown = "nothing" if value is None else f"a {type(value).__name__}"
+    raise ValueError(f"it is {shown}; give a number, a word or an expression")
+
+
+def _candidate(value: Any) -> Candidate:
+    if isinstance(value, bool):
+        raise ValueError(f"{str(value).lower()} is no candidate; give a number, or put the name in quotes")
+    return _one_line(_number_or_text(value))
+
+
+def _one_line(value: Any) -> Any:
+    if isinstance(value, str) and not (value.strip() and value.isprintable()):
+        raise ValueError(f"{value!r} is no name; give it one line of printable characters")
+    return value
+
+
+def _field(value: Any) -> bool | int | float | str | list[str]:
+    if isinstance(value, list) and value and all(isinstance(name, str) for name in value):
+        return value
+    if isinstance(value, list):
+        raise ValueError("it is no list of layer names; give at least one, each a word")
+    return _number_or_text(value)
+
+
+def _size(value: Any) -> tuple[int, int, int]:
+    if not isinstance(value, list | tuple) or len(value) != 3:
+        raise ValueError("it is no size; give channels, height and width, as in [3, 224, 224]")
+    for number in value:
+        if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_SIZE:
+            raise ValueError(f"{number!r} is no size; give whole numbers from 1 to {MAX_SIZE}")
+    return value[0], value[1], value[2]
+
+
+def _version(value: Any) -> int:
+    if value != 1 or isinstance(value, bool):
+        raise ValueError(f"{value!r} is no version of the file format; give 1")
+    return 1
+
+
+def _form(value: Any) -> str | None:
+    return TAGS[0] if isinstance(value, list) else TAGS[1] if isinstance(value, dict) else TAGS[2]
+
+
+Name = Annotated[str, Field(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Text = Annotated[str, AfterValidator(_one_line)]
+Value = Annotated[bool | int | float | str, PlainValidator(_number_or_text)]
+CandidateValue = Annotated[int | float | str, PlainValidator(_candidate)]
+Layers = Annotated[
+    list[dict[Text, dict[Text, Annotated[bool | int | float | str | list[str], PlainValidator(_field)]]]],
+    Field(min_length=1),
+]
 
 
 class _Strict(BaseModel):
@@ -38,20 +102,33 @@ class _Strict(BaseModel):
 class ChoiceDocument(_Strict):
     """``candidates`` is a list, a range, or a mapping from each candidate to its attributes."""
 
-    candidates: list[Candidate] | dict[Candidate, dict[Name, Value]] | str
+    candidates: Annotated[
+        Annotated[list[CandidateValue], Tag(TAGS[0])]
+        | Annotated[dict[CandidateValue, dict[Name, Value]], Tag(TAGS[1])]
+        | Annotated[str, Tag(TAGS[2])],
+        Discriminator(_form),
+    ]
     attributes: dict[Name, Value] = {}
-    order: Literal["larger", "none"] | list[list[Candidate]] = "none"
+    order: Annotated[
+        Annotated[list[list[CandidateValue]], Tag(TAGS[0])] | Annotated[Literal["larger", "none"], Tag(TAGS[2])],
+        Discriminator(_form),
+    ] = "none"
 
     @field_validator("candidates")
     @classmethod
     def _distinct(cls, candidates: Any) -> Any:
         values = expand_range(candidates) if isinstance(candidates, str) else list(candidates)
         if not values:
-            raise ValueError("a choice needs at least one candidate")
-        if len(set(values)) < len(values):
-            raise ValueError("candidates must be distinct")
+            raise ValueError("it has no candidates; give at least one")
+        if len(values) > MAX_CANDIDATES:
+            raise ValueError(f"it has more than {MAX_CANDIDATES} candidates; leave some out")
+        seen: set[Candidate] = set()
+        for value in values:
+            if value in seen:
+                raise ValueError(f"the candidate {value!r} is given twice; remove one")
+            seen.add(value)
         if len({isinstance(value, str) for value in values}) > 1:
-            raise ValueError("candidates must be all numbers or all names")
+            raise ValueError("candidates are numbers and names; give all numbers, or put all in quotes")
         return candidates
 
     def values(self) -> list[Candidate]:
@@ -63,18 +140,18 @@ class BlockDocument(_Strict):
     """Layers with parameters; ``input`` and ``previous`` name the block's input and the layer before."""
 
     parameters: dict[Name, Value | None] = {}
-    layers: Annotated[list[dict[str, dict[str, Any]]], Field(min_length=1)]
+    layers: Layers
 
 
 class SpaceDocument(_Strict):
     """A whole space file."""
 
-    spacecut: Literal[1]
-    name: str
+    spacecut: Annotated[int, PlainValidator(_version)]
+    name: Text
     description: str = ""
     source: str = ""
-    input: tuple[PositiveInt, PositiveInt, PositiveInt]
+    input: Annotated[tuple[int, int, int], PlainValidator(_size)]
     choices: dict[Name, ChoiceDocument] = {}
     definitions: dict[Name, Value] = {}
     blocks: dict[Name, BlockDocument] = {}
-    network: Annotated[list[dict[str, dict[str, Any]]], Field(min_length=1)]
+    network: Layers

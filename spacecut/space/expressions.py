@@ -7,33 +7,62 @@ handed to Python to evaluate.
 from __future__ import annotations
 
 import ast
+import functools
 import operator
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
 import numpy as np
 
 from spacecut.errors import InputError
+from spacecut.space.place import hint
 from spacecut.space.table import Table, combine, constant
 
-__all__ = ["FUNCTIONS", "evaluate", "names_in"]
+__all__ = ["FUNCTIONS", "MAX_NUMBER", "evaluate", "names_in"]
 
-_ARITHMETIC: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Add: operator.add,
-    ast.Sub: operator.sub,
-    ast.Mult: operator.mul,
-    ast.Div: operator.truediv,
-    ast.FloorDiv: operator.floordiv,
-    ast.Mod: operator.mod,
-}
-_COMPARISONS: dict[type, Callable[[Any, Any], Any]] = {
-    ast.Eq: operator.eq,
-    ast.NotEq: operator.ne,
-    ast.Lt: operator.lt,
-    ast.LtE: operator.le,
-    ast.Gt: operator.gt,
-    ast.GtE: operator.ge,
-}
+MAX_LENGTH = 1_000
+MAX_NUMBER = 2**31
+"""No number may be larger, so that no product of two overflows."""
+MANY = 100
+
+
+def _is_word(value: np.ndarray) -> bool:
+    return value.dtype.kind == "U"
+
+
+def _arithmetic(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*values: np.ndarray) -> Any:
+        if any(map(_is_word, values)):
+            raise ValueError("a word is no number")
+        return function(*(value.astype(np.int64) if value.dtype.kind == "b" else value for value in values))
+
+    return apply
+
+
+def _comparison(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(one: np.ndarray, other: np.ndarray) -> Any:
+        if _is_word(one) != _is_word(other):
+            raise ValueError("a word is compared with a number")
+        return function(one, other)
+
+    return apply
+
+
+def _logic(function: Callable[..., Any]) -> Callable[..., Any]:
+    def apply(*values: np.ndarray) -> Any:
+        if any(map(_is_word, values)):
+            raise ValueError("a word is no condition")
+        return functools.reduce(function, values) if len(values) > 1 else function(*values)
+
+    return apply
+
+
+def _if_else(test: np.ndarray, body: np.ndarray, otherwise: np.ndarray) -> Any:
+    if _is_word(test):
+        raise ValueError("a word is no condition")
+    if _is_word(body) != _is_word(otherwise):
+        raise ValueError("the value is a word or a number")
+    return np.where(test, body, otherwise)
 
 
 def _divisible(value: np.ndarray, divisor: np.ndarray) -> np.ndarray:
@@ -42,24 +71,54 @@ def _divisible(value: np.ndarray, divisor: np.ndarray) -> np.ndarray:
     return np.where(rounded < 0.9 * value, rounded + divisor, rounded).astype(np.int64)
 
 
-FUNCTIONS: dict[str, Callable[..., Any]] = {
-    "int": lambda value: np.trunc(value).astype(np.int64),
-    "floor": lambda value: np.floor(value).astype(np.int64),
-    "ceil": lambda value: np.ceil(value).astype(np.int64),
-    "min": np.minimum,
-    "max": np.maximum,
-    "divisible": _divisible,
+_OPERATORS: dict[type, Callable[..., Any]] = {
+    ast.Add: _arithmetic(operator.add),
+    ast.Sub: _arithmetic(operator.sub),
+    ast.Mult: _arithmetic(operator.mul),
+    ast.Div: _arithmetic(operator.truediv),
+    ast.FloorDiv: _arithmetic(operator.floordiv),
+    ast.Mod: _arithmetic(operator.mod),
+    ast.USub: _arithmetic(operator.neg),
+    ast.Eq: _comparison(operator.eq),
+    ast.NotEq: _comparison(operator.ne),
+    ast.Lt: _arithmetic(operator.lt),
+    ast.LtE: _arithmetic(operator.le),
+    ast.Gt: _arithmetic(operator.gt),
+    ast.GtE: _arithmetic(operator.ge),
+    ast.Not: _logic(np.logical_not),
+    ast.And: _logic(np.logical_and),
+    ast.Or: _logic(np.logical_or),
 }
+
+FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
+    "int": (lambda value: np.trunc(value).astype(np.int64), 1, 1),
+    "floor": (lambda value: np.floor(value).astype(np.int64), 1, 1),
+    "ceil": (lambda value: np.ceil(value).astype(np.int64), 1, 1),
+    "min": (lambda *values: functools.reduce(np.minimum, values), 2, MANY),
+    "max": (lambda *values: functools.reduce(np.maximum, values), 2, MANY),
+    "divisible": (_divisible, 2, 2),
+}
+"""Each function with the fewest and the most arguments that it takes."""
 
 
 def _parse(text: str) -> ast.expr:
+    if len(text) > MAX_LENGTH:
+        raise InputError(f"the expression {text[:40]!r}... is longer than {MAX_LENGTH} characters; use definitions")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        raise InputError(f"cannot read the expression {text!r}: {error.msg}") from None
+        raise InputError(f"cannot read the expression {text!r}: {error.msg}; mend it") from None
+    except ValueError:
+        raise InputError(f"cannot read the expression {text!r}: it has characters of no meaning; mend it") from None
+    except (MemoryError, RecursionError):
+        raise _too_deep(text) from None
 
 
-def names_in(text: str | int | float) -> set[str]:
+def _too_deep(text: str) -> InputError:
+    return InputError(f"the expression {text[:40]!r}... is nested too deep; use definitions")
+
+
+def names_in(text: Any) -> set[str]:
     """The names that an expression refers to (functions excepted)."""
     if not isinstance(text, str):
         return set()
@@ -68,7 +127,7 @@ def names_in(text: str | int | float) -> set[str]:
     return {node.id for node in ast.walk(tree) if isinstance(node, ast.Name) and id(node) not in called}
 
 
-def evaluate(text: str | int | float | bool, names: Mapping[str, Table]) -> Table:
+def evaluate(text: Any, names: Mapping[str, Table]) -> Table:
     """The value of an expression over the choices.
 
     Args:
@@ -78,9 +137,14 @@ def evaluate(text: str | int | float | bool, names: Mapping[str, Table]) -> Tabl
     Raises:
         InputError: The expression cannot be read, or names something unknown.
     """
-    if not isinstance(text, str):
-        return constant(text)
-    return _Interpreter(text, names).value(_parse(text))
+    if isinstance(text, str):
+        try:
+            return _Interpreter(text, names).value(_parse(text))
+        except RecursionError:
+            raise _too_deep(text) from None
+    if isinstance(text, bool | int | float):
+        return _Interpreter(str(text), names).value(ast.Constant(text))
+    raise InputError(f"{text!r} is no value; give a number, a word or an expression")
 
 
 class _Interpreter:
@@ -88,50 +152,62 @@ class _Interpreter:
         self._text = text
         self._names = names
 
-    def _fail(self, problem: str) -> InputError:
-        return InputError(f"{problem} in the expression {self._text!r}")
+    def _fail(self, problem: str, mend: str) -> InputError:
+        return InputError(f"{problem} in the expression {self._text!r}; {mend}")
 
     def value(self, node: ast.expr) -> Table:
         match node:
-            case ast.Constant(value=bool() | int() | float() | str() as value):
+            case ast.Constant(value=str() as value):
+                return constant(value)
+            case ast.Constant(value=bool() | int() | float() as value):
+                if not abs(value) <= MAX_NUMBER:
+                    raise self._fail("too large a number", f"stay within {MAX_NUMBER}")
                 return constant(value)
             case ast.Name(id=name):
                 if name not in self._names:
-                    known = ", ".join(sorted(self._names)) or "none"
-                    raise self._fail(f"unknown name {name!r} (known: {known})")
+                    raise self._fail(f"unknown name {name!r}", hint(name, self._names))
                 return self._names[name]
             case ast.Attribute(value=owner, attr=attribute):
                 table = self.value(owner)
                 if attribute not in table.attributes:
-                    known = ", ".join(sorted(table.attributes)) or "none"
-                    raise self._fail(f"unknown attribute {attribute!r} (known: {known})")
+                    raise self._fail(f"unknown attribute {attribute!r}", hint(attribute, table.attributes))
                 return table.attributes[attribute]
-            case ast.BinOp(left=left, op=op, right=right) if type(op) in _ARITHMETIC:
-                return self._apply(_ARITHMETIC[type(op)], left, right)
-            case ast.UnaryOp(op=ast.USub(), operand=operand):
-                return self._apply(operator.neg, operand)
-            case ast.UnaryOp(op=ast.Not(), operand=operand):
-                return self._apply(np.logical_not, operand)
-            case ast.BoolOp(op=op, values=values):
-                function = np.logical_and if isinstance(op, ast.And) else np.logical_or
-                result = self.value(values[0])
-                for other in values[1:]:
-                    result = combine(function, result, self.value(other))
-                return result
-            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _COMPARISONS:
-                return self._apply(_COMPARISONS[type(op)], left, right)
-            case ast.IfExp(test=test, body=body, orelse=orelse):
-                return self._apply(np.where, test, body, orelse)
-            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
-                return self._apply(FUNCTIONS[name], *arguments)
-            case ast.Call(func=ast.Name(id=name)):
-                raise self._fail(f"unknown function {name!r} (known: {', '.join(sorted(FUNCTIONS))})")
-        raise self._fail(f"{ast.unparse(node)!r} is not part of the expression language")
+        return self._apply(*self._operation(node))
 
-    def _apply(self, function: Callable[..., Any], *nodes: ast.expr) -> Table:
+    def _operation(self, node: ast.expr) -> tuple[Callable[..., Any], Sequence[ast.expr]]:
+        match node:
+            case ast.BinOp(left=left, op=op, right=right) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)], (left, right)
+            case ast.UnaryOp(op=op, operand=operand) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)], (operand,)
+            case ast.BoolOp(op=op, values=values):
+                return _OPERATORS[type(op)], values
+            case ast.Compare(left=left, ops=[op], comparators=[right]) if type(op) in _OPERATORS:
+                return _OPERATORS[type(op)], (left, right)
+            case ast.IfExp(test=test, body=body, orelse=otherwise):
+                return _if_else, (test, body, otherwise)
+            case ast.Call(func=ast.Name(id=name), args=arguments, keywords=[]) if name in FUNCTIONS:
+                function, fewest, most = FUNCTIONS[name]
+                if not fewest <= len(arguments) <= most:
+                    wanted = f"{fewest}" if most == fewest else f"{fewest} or more"
+                    raise self._fail(f"{name} with {len(arguments)} arguments", f"give it {wanted}")
+                return _arithmetic(function), arguments
+            case ast.Call(func=ast.Name(id=name), keywords=[]):
+                raise self._fail(f"unknown function {name!r}", hint(name, FUNCTIONS))
+        raise self._fail(
+            f"{ast.unparse(node)!r}, which is not part of the language,",
+            f"use + - * / // %, comparisons, and, or, not, if else and {', '.join(FUNCTIONS)}",
+        )
+
+    def _apply(self, function: Callable[..., Any], nodes: Sequence[ast.expr]) -> Table:
         tables = [self.value(node) for node in nodes]
         try:
-            with np.errstate(divide="raise", invalid="raise"):
-                return combine(function, *tables)
-        except (TypeError, ValueError, FloatingPointError) as error:
-            raise self._fail(f"cannot compute ({error})") from None
+            with np.errstate(divide="raise", invalid="raise", over="ignore"):
+                result = combine(function, *tables)
+        except FloatingPointError:
+            raise self._fail("division by zero", "guard against it, as in max(1, ...)") from None
+        except ValueError as error:
+            raise self._fail(str(error), "compare names with names, and compute with numbers") from None
+        if result.values.dtype.kind in "if" and not (np.abs(result.values) <= MAX_NUMBER).all():
+            raise self._fail("too large a number", f"stay within {MAX_NUMBER}")
+        return result

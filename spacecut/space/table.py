@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+import math
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass, field
 from typing import Any
 
 import numpy as np
 
-__all__ = ["Table", "combine", "constant"]
+from spacecut.errors import InputError
+
+__all__ = ["MAX_COMBINATIONS", "Table", "combinations", "combine", "constant", "union"]
+
+MAX_COMBINATIONS = 4_000_000
 
 
 @dataclass(frozen=True)
@@ -53,7 +58,36 @@ def constant(value: Any) -> Table:
     return Table((), np.asarray(value))
 
 
+def combinations(tables: Iterable[Table]) -> int:
+    """How many combinations of candidates the choices have that any of the tables depends on."""
+    return math.prod(_lengths(tables).values())
+
+
+def union(tables: Iterable[Table]) -> tuple[int, ...]:
+    """The scope of several tables together.
+
+    Raises:
+        InputError: A table over it would be too large.
+    """
+    lengths = _lengths(tables)
+    if math.prod(lengths.values()) > MAX_COMBINATIONS:
+        raise InputError(
+            f"it depends on {len(lengths)} choices with more than {MAX_COMBINATIONS} combinations; tie some of them"
+        )
+    return tuple(sorted(lengths))
+
+
 def combine(function: Callable[..., Any], *tables: Table) -> Table:
-    """Apply an element-wise ``function`` over the union of the scopes."""
-    scope = tuple(sorted({position for table in tables for position in table.scope}))
+    """Apply an element-wise ``function`` over the union of the scopes.
+
+    Raises:
+        InputError: The result would be too large.
+    """
+    scope = union(tables)
     return Table(scope, np.asarray(function(*(table.over(scope) for table in tables))))
+
+
+def _lengths(tables: Iterable[Table]) -> dict[int, int]:
+    return {
+        position: length for table in tables for position, length in zip(table.scope, table.values.shape, strict=True)
+    }

@@ -1,0 +1,131 @@
+"""What every platform must do.
+
+A package that brings a platform of its own runs this suite with pytest::
+
+    from spacecut.testing import PlatformContract
+
+    class TestMyRuntime(PlatformContract):
+        platform_name = "my-runtime"
+"""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from spacecut.errors import InputError
+from spacecut.measure import Protocol, Worker
+from spacecut.operators import INPUT, ZERO, Network, Node, Operator
+from spacecut.platforms import Platform, get_platform, platform_statuses
+
+__all__ = ["PlatformContract"]
+
+_QUICK = Protocol(warmup=1, least=3, most=3, seconds=1.0)
+
+_EVERY_KIND = (
+    Operator("conv2d", 8, 14, 14, 12, kernel=3, stride=2, activation="relu"),
+    Operator("conv2d", 8, 14, 14, 16, kernel=1, groups=2, activation="relu6"),
+    Operator("depthwise_conv2d", 10, 13, 13, 10, kernel=5, stride=2, activation="hardswish"),
+    Operator("linear", 20, 1, 1, 7),
+    Operator("max_pool2d", 6, 14, 14, 6, kernel=3, stride=2),
+    Operator("avg_pool2d", 6, 14, 14, 6, kernel=3),
+    Operator("global_avg_pool", 6, 7, 7, 6),
+    Operator("activation", 6, 14, 14, 6, activation="swish"),
+    Operator("squeeze_excite", 16, 7, 7, 16, activation="hardsigmoid", reduced=4),
+    Operator("add", 6, 14, 14, 6, inputs=2),
+)
+
+
+def _residual() -> Network:
+    """A small network with a residual sum, a constant of zeros and a classifier."""
+    wide = Operator("conv2d", 8, 14, 14, 8, kernel=3, activation="relu")
+    nodes = (
+        Node(wide, (INPUT,)),
+        Node(wide, (0,)),
+        Node(Operator("add", 8, 14, 14, 8, inputs=3), (0, 1, ZERO)),
+        Node(Operator("global_avg_pool", 8, 14, 14, 8), (2,)),
+        Node(Operator("linear", 8, 1, 1, 5), (3,)),
+    )
+    return Network((8, 14, 14), nodes, 4)
+
+
+class PlatformContract:
+    """Subclass it with a ``platform_name``; pytest collects the rest."""
+
+    platform_name: str
+
+    @pytest.fixture()
+    def platform(self) -> Platform:
+        """The platform under test; the test is skipped with the reason where it cannot run."""
+        status = platform_statuses()[self.platform_name]
+        if not status.available:
+            pytest.skip(f"{self.platform_name}: {status.reason}")
+        return get_platform(self.platform_name)
+
+    def test_status_tells_version_device_and_precision(self, platform: Platform) -> None:
+        """What is available says what it is."""
+        status = platform.status()
+        assert status.available
+        assert status.version
+        assert status.devices
+        assert status.precisions
+        assert not status.reason
+        assert platform.device == status.devices[0]
+        assert platform.precision == status.precisions[0]
+
+    def test_refuses_what_it_does_not_offer(self, platform: Platform) -> None:
+        """An unknown device or precision is an input error."""
+        for name in (f"{self.platform_name}/no-such-device", f"{self.platform_name}:nosuch"):
+            with pytest.raises(InputError):
+                get_platform(name)
+        for arguments in ({"threads": 0}, {"batch": 0}):
+            with pytest.raises(InputError):
+                get_platform(self.platform_name, **arguments)
+
+    @pytest.mark.parametrize("operator", _EVERY_KIND, ids=lambda operator: operator.kind)
+    def test_runs_every_kind_of_operator(self, platform: Platform, operator: Operator) -> None:
+        """Each kind loads and runs alone."""
+        program = platform.load(Network.single(operator))
+        try:
+            program.run()
+        finally:
+            program.close()
+
+    def test_batches_and_threads(self, platform: Platform) -> None:
+        """Other numbers of inputs and threads load and run."""
+        other = get_platform(self.platform_name, threads=2, batch=3)
+        program = other.load(_residual())
+        try:
+            program.run()
+        finally:
+            program.close()
+
+    def test_node_times(self, platform: Platform) -> None:
+        """Node times, where they are told, are of this network's nodes, one a run or a mean, and not negative."""
+        if not platform.tells_node_times:
+            return
+        network = _residual()
+        program = platform.load(network, nodes=True)
+        try:
+            program.run()
+            program.mark()
+            for _ in range(4):
+                program.run()
+            times = program.node_times()
+        finally:
+            program.close()
+        assert times
+        assert set(times) <= set(range(len(network.nodes)))
+        assert {len(values) for values in times.values()} in ({4}, {1})
+        assert all(value >= 0 for values in times.values() for value in values)
+        assert sum(values[0] for values in times.values()) > 0
+
+    def test_measures_in_a_worker(self, platform: Platform) -> None:
+        """The worker process gives samples in milliseconds, and plain data that JSON holds."""
+        with Worker(self.platform_name) as worker:
+            samples = worker.measure(_residual(), platform.tells_node_times, _QUICK)
+        assert len(samples.total_ms) >= _QUICK.least
+        assert all(value > 0 for value in samples.total_ms)
+        assert bool(samples.node_ms) == platform.tells_node_times
+        json.dumps(samples.total_ms, allow_nan=False)

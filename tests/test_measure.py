@@ -1,0 +1,189 @@
+from __future__ import annotations
+
+import json
+import os
+import signal
+import sqlite3
+import subprocess
+import sys
+import time
+from dataclasses import replace
+
+import numpy as np
+import pytest
+
+from spacecut.errors import InputError, MeasurementError
+from spacecut.measure import Budget, Campaign, PlatformRecord, Protocol, Run, Store, Task, Worker, platform_record
+from spacecut.measure.plan import WHOLE_NETWORKS, covering_sample, plan
+from spacecut.measure.protocol import relative_error, time_program
+from spacecut.operators import Network, Operator, expand
+from spacecut.platforms import Program, get_platform
+from spacecut.space import load_space
+
+QUICK = Protocol(warmup=1, least=3, most=3, seconds=1.0, timeout=60.0)
+RECORD = PlatformRecord("onnxruntime", "1", "cpu", "fp32", 1, 1, "a machine")
+NETWORK = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, activation="relu"))
+
+
+class Steady(Program):
+    """Counts its runs, and can be made to wait."""
+
+    def __init__(self, seconds=0.0):
+        self.runs, self.marked, self.seconds = 0, None, seconds
+
+    def run(self):
+        self.runs += 1
+        time.sleep(self.seconds)
+
+    def mark(self):
+        self.marked = self.runs
+
+
+def run_of(task, ms=1.0, error=None):
+    return Run(task, "2026-01-01T00:00:00+00:00", 0.1, (ms, ms), {0: (ms, ms)}, error)
+
+
+def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
+    program = Steady()
+    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0), nodes=False)
+    assert program.marked == 2
+    assert len(samples.total_ms) == 5
+    assert program.runs == 7
+
+
+def test_a_slow_program_ends_at_the_time_cap_after_one_run():
+    samples = time_program(Steady(0.02), Protocol(warmup=0, least=50, most=50, seconds=0.001), nodes=False)
+    assert len(samples.total_ms) == 1
+
+
+def test_what_was_dear_to_load_is_run_longer():
+    samples = time_program(Steady(), Protocol(warmup=0, least=1, most=1, seconds=1.0), nodes=False, loading=0.02)
+    assert len(samples.total_ms) > 1
+
+
+def test_relative_error_shrinks_with_samples_and_ignores_outliers():
+    few, many = [1.0, 1.1, 0.9, 1.0], [1.0, 1.1, 0.9, 1.0] * 25
+    assert relative_error(many) < relative_error(few)
+    assert relative_error([*many, 1000.0]) < 2 * relative_error(many)
+    assert relative_error([0.0, 0.0]) == float("inf")
+
+
+def test_covering_sample_shows_each_candidate_equally_often():
+    space = load_space("metapruning/mobilenet_v1")
+    sample = covering_sample(space, 62, seed=3)
+    assert sample.shape == (62, 13)
+    for column in sample.T:
+        assert np.array_equal(np.bincount(column), np.full(31, 2))
+
+
+@pytest.mark.parametrize("node_times", [True, False])
+def test_plan_of_a_small_space_covers_every_operator_once(node_times):
+    workload = expand(load_space("behaviour_study/conv3x3_out_channels"))
+    tasks = [task for group in plan(workload, node_times) for task in group]
+    assert len(tasks) == len(set(tasks))
+    evidence = {task.network for task in tasks if task.nodes == node_times}
+    seen = {node.operator for network in evidence for node in Network.parse(network).nodes}
+    assert seen == set(workload.operators)
+    assert sum(not task.nodes for task in tasks) == (WHOLE_NETWORKS if node_times else 96)
+
+
+def test_worker_reports_a_failed_model_and_goes_on():
+    broken = Network((8, 14, 14), NETWORK.nodes, 0)
+    impossible = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, groups=5))
+    with Worker("onnxruntime") as worker:
+        with pytest.raises(MeasurementError):
+            worker.measure(impossible, False, QUICK)
+        assert len(worker.measure(broken, True, QUICK).total_ms) >= 3
+
+
+def test_worker_that_dies_or_hangs_is_an_error_and_the_next_call_starts_another():
+    with Worker("onnxruntime") as worker:
+        worker.measure(NETWORK, False, QUICK)
+        os.kill(worker._process.pid, signal.SIGKILL)
+        worker._process.wait()
+        worker.measure(NETWORK, False, QUICK)
+        os.kill(worker._process.pid, signal.SIGSTOP)
+        with pytest.raises(MeasurementError, match="no answer within"):
+            worker.measure(NETWORK, False, replace(QUICK, timeout=0.2))
+        worker.measure(NETWORK, False, QUICK)
+
+
+def test_store_keeps_runs_by_platform_and_replaces_failures(tmp_path):
+    path = str(tmp_path / "folder" / "store.sqlite")
+    task = Task("a network", True, 0)
+    store = Store(path, RECORD)
+    store.add(run_of(task, error="it crashed"))
+    assert store.runs()[task].error == "it crashed"
+    store.add(run_of(task, 2.5))
+    store.close()
+    again = Store(path, RECORD)
+    assert again.runs() == {task: run_of(task, 2.5)}
+    assert Store(path, replace(RECORD, threads=2)).runs() == {}
+
+
+def test_store_that_is_no_database_is_an_input_error(tmp_path):
+    path = tmp_path / "store.sqlite"
+    path.write_text("this is no database, but a text that is long enough to be read as a header " * 20)
+    with pytest.raises(InputError, match="cannot be opened"):
+        Store(str(path), RECORD)
+    with pytest.raises(InputError, match="cannot be opened"):
+        Store("nosuch://database", RECORD)
+    with pytest.raises(InputError, match="cannot be opened"):
+        Store(str(path / "inside"), RECORD)
+
+
+def small_space():
+    return load_space("behaviour_study/conv3x3_out_channels").restrict({"width": [4, 8, 16]})
+
+
+def test_campaign_resumes_from_the_store_and_measures_nothing_twice(tmp_path):
+    workload, platform = expand(small_space()), get_platform("onnxruntime")
+    store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
+    told = []
+    first = Campaign(platform, store, QUICK, lambda done, expected: told.append((done, expected)))
+    runs = first.cover(workload, Budget(5.0))
+    assert first.measured == len(runs) > 0
+    assert all(run.error is None for run in runs)
+    assert told
+    second = Campaign(platform, store, QUICK)
+    assert second.cover(workload, Budget(5.0)) == runs
+    assert second.measured == 0
+
+
+def test_campaign_gives_up_when_everything_fails(tmp_path, monkeypatch):
+    def fail(self, network, nodes, protocol):
+        raise MeasurementError("the runtime is broken")
+
+    monkeypatch.setattr(Worker, "measure", fail)
+    platform = get_platform("onnxruntime")
+    store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
+    with pytest.raises(MeasurementError, match="the runtime is broken"):
+        Campaign(platform, store, QUICK).cover(expand(small_space()), Budget(1.0))
+    assert all(run.error == "the runtime is broken" for run in store.runs().values())
+
+
+def test_a_killed_campaign_loses_nothing(tmp_path):
+    path = tmp_path / "store.sqlite"
+    command = [sys.executable, "-m", "spacecut", "profile", "behaviour_study/conv3x3_out_channels", "-p", "onnxruntime"]
+    command += ["--store", str(path)]
+    process = subprocess.Popen(command, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+    for _ in range(600):
+        time.sleep(0.05)
+        if path.is_file() and _count(path) >= 10:
+            break
+    process.send_signal(signal.SIGKILL)
+    process.wait()
+    before = _count(path)
+    assert before >= 10
+    done = subprocess.run([*command, "--json"], capture_output=True, text=True, check=True)
+    content = json.loads(done.stdout)
+    assert content["fresh"] <= content["runs"] - before
+    assert _count(path) == content["runs"]
+
+
+def _count(path):
+    try:
+        with sqlite3.connect(path) as connection:
+            return connection.execute("select count(*) from runs").fetchone()[0]
+    except sqlite3.OperationalError:
+        return 0
