@@ -152,7 +152,7 @@ def test_broken_files_name_the_line(tmp_path):
     space = tmp_path / "space.yaml"
     text = "spacecut: 1\nname: a\ninput: [3, 8, 8]\nchoices:\n  w: {candidates: 0..3}\nnetwork:\n"
     for line, problem in (
-        ("  - conv2d: {out_channels: w, kernel: 3}\n", "at least 1"),
+        ("  - conv2d: {out_channels: w, kernel: 3}\n", "gives 0"),
         ("  - conv2d: {out_channels: v, kernel: 3}\n", "unknown name 'v'"),
         ("  - conv2d: {out_channels: [, kernel: 3}\n", "broken YAML"),
     ):

@@ -23,7 +23,9 @@ __all__ = ["cut", "profile"]
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or the path of a space file.")]
 Platform = Annotated[
     str,
-    typer.Option("--platform", "-p", help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile.", show_default=False),
+    typer.Option(
+        "--platform", "-p", help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile.", show_default=False
+    ),
 ]
 Threads = Annotated[int, typer.Option(help="Threads of one inference.")]
 Batch = Annotated[int, typer.Option(help="Inputs in one inference.")]
@@ -107,7 +109,8 @@ def _size(text: str) -> int:
     base, _, power = text.partition("^")
     if not (base.isdecimal() and (power or "1").isdecimal()) or len(base) > 300 or len(power) > 3 or int(base) < 1:
         raise InputError(f"--target-size {text!r} is no number of architectures; write 1000 or 4^13")
-    return int(base) ** int(power or 1)
+    size: int = int(base) ** int(power or 1)
+    return size
 
 
 def _profile_json(profile: Profile) -> dict[str, Any]:

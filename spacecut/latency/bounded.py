@@ -64,7 +64,7 @@ class Bounded:
         self._to_go.reverse()
 
     def _onward(self, column: int, state: np.ndarray, left: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-        """The budget that each candidate leaves, and the highest value reachable by it; shape ``[paths, candidates]``."""
+        """The budget that each candidate leaves and the highest value within it; both ``[paths, candidates]``."""
         assert self._grid is not None
         remaining = left[:, None] - self._grid[0][column][state]
         reachable = self._to_go[column + 1][self._cost.stages[column].target[state], np.maximum(remaining, 0)]
@@ -90,7 +90,7 @@ class Bounded:
                 target = int(self._cost.stages[column].target[state, candidate])
                 step = (target, int(remaining[candidate]), (*taken, candidate))
                 heapq.heappush(heap, (float(losses[candidate]), depth - 1, next(pushed), *step))
-        return self._cost.assignment(np.asarray(found, dtype=np.int64).reshape(-1, len(self._cost.stages)))
+        return self._cost.assignment(np.asarray(found, dtype=np.int64).reshape(len(found), len(self._cost.stages)))
 
     def front(self) -> np.ndarray:
         """Candidate numbers of the latency-value Pareto front up to the bound, fastest first."""

@@ -1,7 +1,8 @@
 """How many architectures stay under a bound, and uniform samples of them, without enumeration.
 
-Costs are rounded to a grid of ``bins`` units between the least possible and the bound; along the stages a table over (state, budget left) is
-filled. Counts are exact whole numbers for the rounded costs, however large: they are kept as limbs of 32 bits.
+Costs are rounded to a grid of ``bins`` units between the least possible and the bound; along the stages a table over
+(state, budget left) is filled. Counts are exact whole numbers for the rounded costs, however large: they are kept as
+limbs of 32 bits.
 """
 
 from __future__ import annotations

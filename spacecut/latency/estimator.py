@@ -151,7 +151,7 @@ def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]
 
 def _scaled(features: np.ndarray, measured: np.ndarray) -> np.ndarray:
     largest = features[measured].max(axis=0)
-    return features / np.where(largest > 0, largest, 1.0)
+    return np.asarray(features / np.where(largest > 0, largest, 1.0))
 
 
 def _solve(features: np.ndarray, cost: np.ndarray) -> np.ndarray:

@@ -49,6 +49,7 @@ class Evidence:
 def gather(runs: Iterable[Run]) -> Evidence:
     """Sort runs into evidence; failed runs count for nothing."""
     seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
+    alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     wholes: dict[str, list[float]] = defaultdict(list)
     networks: dict[str, Network] = {}
     for run in runs:
@@ -69,7 +70,8 @@ def gather(runs: Iterable[Run]) -> Evidence:
         else:
             wholes[key].append(run.median_ms)
             if len(nodes) == 1:
-                seen[nodes[0].operator, key].append(float(np.quantile(run.total_ms, QUIET)))
+                alone[nodes[0].operator, key].append(float(np.quantile(run.total_ms, QUIET)))
+    seen = seen or alone  # node times leave the overhead out, and are not to be mixed with what holds it
     operators = list(dict.fromkeys(operator for operator, _ in seen))
     positions = {operator: position for position, operator in enumerate(operators)}
     keys = {key: position for position, key in enumerate(networks)}

@@ -76,9 +76,7 @@ def time_program(program: Program, protocol: Protocol, nodes: bool, loading: flo
             end = time.perf_counter()
             total.append((end - start) * 1e3)
             quiet = len(total) >= protocol.least and relative_error(total) < protocol.spread
-            if end - begin > protocol.seconds or (
-                end - begin > loading and (quiet or len(total) >= protocol.most)
-            ):
+            if end - begin > protocol.seconds or (end - begin > loading and (quiet or len(total) >= protocol.most)):
                 break
     finally:
         if collecting:

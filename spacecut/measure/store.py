@@ -65,7 +65,8 @@ class Store:
                 found = sql.select(_platforms.c.id).where(_platforms.c.record == record)
                 number = connection.execute(found).scalar()
                 if number is None:
-                    number = connection.execute(_platforms.insert().values(record=record)).inserted_primary_key[0]
+                    connection.execute(_platforms.insert().values(record=record))
+                    number = connection.execute(found).scalar_one()
         except (sql.exc.SQLAlchemyError, ImportError, OSError) as error:
             raise InputError(f"store {url!r} cannot be opened: {_problem(error)}; give another --store") from None
         self._platform = number

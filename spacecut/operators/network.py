@@ -60,8 +60,15 @@ class Network:
         match = re.fullmatch(r"(\d+)x(\d+)x(\d+): (.+) => (\d+)", key)
         if match is None:
             raise InputError(f"{key[:80]!r} is no network")
-        nodes = []
+        nodes: list[Node] = []
         for text in match[4].split("; "):
-            operator, _, inputs = text.rstrip(">").rpartition(" <")
-            nodes.append(Node(Operator.parse(operator), tuple(map(int, inputs.split(",")))))
-        return cls((int(match[1]), int(match[2]), int(match[3])), tuple(nodes), int(match[5]))
+            node = re.fullmatch(r"(.+) <(-?\d+(?:,-?\d+)*)>", text)
+            if node is None:
+                raise InputError(f"{text[:80]!r} is no operator with its inputs")
+            inputs = tuple(map(int, node[2].split(",")))
+            if not all(ZERO <= source < len(nodes) for source in inputs):
+                raise InputError(f"{text[:80]!r} reads what does not come before it")
+            nodes.append(Node(Operator.parse(node[1]), inputs))
+        if (output := int(match[5])) >= len(nodes):
+            raise InputError(f"{key[:80]!r} has no node {output}")
+        return cls((int(match[1]), int(match[2]), int(match[3])), tuple(nodes), output)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 
@@ -91,7 +92,7 @@ class Operator:
             ins, _, outs = channels.partition("->")
             height, _, width = size.removeprefix("@").partition("x")
             letters = {"k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs"}
-            fields: dict[str, int | str] = {}
+            fields: dict[str, Any] = {}
             for part in rest:
                 if part in ACTIVATIONS:
                     fields["activation"] = part
@@ -99,7 +100,7 @@ class Operator:
                     fields[letters[part[0]]] = int(part[1:])
             if kind not in KIND_NAMES:
                 raise ValueError(kind)
-            return cls(kind, int(ins), int(height), int(width), int(outs or ins), **fields)  # type: ignore[arg-type]
+            return cls(kind, int(ins), int(height), int(width), int(outs or ins), **fields)
         except (ValueError, KeyError):
             raise InputError(f"{text!r} is no operator") from None
 
@@ -118,9 +119,9 @@ def encode(operators: list[Operator]) -> np.ndarray:
 
 def decode(row: np.ndarray) -> Operator:
     """One row of an operator array as an :class:`Operator`."""
-    values = [int(value) for value in row]
-    kind, activation = KIND_NAMES[values[0]], ACTIVATIONS[values[8]]
-    return Operator(kind, *values[1:8], activation, *values[9:])
+    fields: dict[str, Any] = {name: int(value) for name, value in zip(COLUMNS, row, strict=True)}
+    words = {"kind": KIND_NAMES[fields["kind"]], "activation": ACTIVATIONS[fields["activation"]]}
+    return Operator(**(fields | words))
 
 
 def family_columns(rows: np.ndarray) -> np.ndarray:
@@ -136,7 +137,7 @@ def macs(rows: np.ndarray) -> np.ndarray:
     pixels = np.ceil(column["height"] / column["stride"]) * np.ceil(column["width"] / column["stride"])
     window = column["kernel"] ** 2
     elements = column["in_channels"] * column["height"] * column["width"]
-    result = elements * column["inputs"]
+    result: np.ndarray = elements * column["inputs"]
     for name, value in {
         "conv2d": pixels * window * column["in_channels"] * column["out_channels"] / column["groups"],
         "depthwise_conv2d": pixels * window * column["in_channels"],

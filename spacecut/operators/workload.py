@@ -6,6 +6,7 @@ names for the candidates taken.
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
@@ -17,13 +18,16 @@ from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS
-from spacecut.space.table import Table, combine, constant
+from spacecut.space.place import placed
+from spacecut.space.table import Table, combine, constant, union
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
 __all__ = ["ABSENT", "Factor", "Workload", "expand"]
 
 ABSENT = -1
 """Operator number of a layer that is not there for some candidates."""
+
+MAX_CODES = 2**62
 
 
 @dataclass(frozen=True)
@@ -90,8 +94,8 @@ class Workload:
             elif layer.kind == "zero" or (layer.kind == "add" and not live):
                 value[position] = ZERO
             else:
-                factor = self._factor_of[position]
-                number = int(factor.index[tuple(candidates[choice] for choice in factor.scope)])
+                factor = self._factor_of.get(position)
+                number = int(factor.index[tuple(candidates[choice] for choice in factor.scope)]) if factor else ABSENT
                 if number == ABSENT:
                     value[position] = live[0] if live else sources[0]
                 else:
@@ -109,8 +113,9 @@ def expand(space: SearchSpace) -> Workload:
     local: list[tuple[int, Table]] = []
     for position, (layer, live) in enumerate(zip(space.layers, _live(space.layers), strict=True)):
         if layer.kind != "zero":
-            columns, active = _columns(layer, space)
-            rows, index = _distinct(columns, combine(np.logical_and, active, live).reduced())
+            with placed((layer.name,)):
+                columns, active = _columns(layer, space)
+                rows, index = _distinct(columns, combine(np.logical_and, active, live).reduced())
             if len(rows):
                 found.append(rows)
                 local.append((position, index))
@@ -128,8 +133,10 @@ def expand(space: SearchSpace) -> Workload:
 
 def _distinct(columns: Sequence[Table], active: Table) -> tuple[np.ndarray, Table]:
     """The distinct operator rows of one layer, and which of them (or ABSENT) stands for which candidates."""
-    scope = tuple(sorted({choice for table in (*columns, active) for choice in table.scope}))
+    scope = union((*columns, active))
     values, inverses = zip(*(np.unique(table.values, return_inverse=True) for table in columns), strict=True)
+    if math.prod(map(len, values)) >= MAX_CODES:
+        raise InputError("its operators vary in too many ways; tie some choices")
     codes = np.zeros((1,) * len(scope), dtype=np.int64)
     for table, column, inverse in zip(columns, values, inverses, strict=True):
         codes = codes * len(column) + Table(table.scope, inverse.reshape(table.values.shape)).over(scope)
@@ -151,16 +158,17 @@ def _live(layers: Sequence[Layer]) -> list[Table]:
     live[-1] = constant(True)
     for position in range(len(layers) - 1, -1, -1):
         layer = layers[position]
-        if layer.kind == "zero":  # where it is there, it reads nothing
-            reads = combine(lambda on, there: on & ~there, live[position], layer.active)
-            through = reads
-        else:
-            reads = live[position]
-            through = combine(np.logical_and, live[position], layer.active)
-        for number, source in enumerate(layer.inputs):
-            if source != NETWORK_INPUT:
-                used = reads if number == 0 else through  # an absent layer passes its first input on
-                live[source] = combine(np.logical_or, live[source], used).reduced()
+        with placed((layer.name,)):
+            if layer.kind == "zero":  # where it is there, it reads nothing
+                reads = combine(lambda on, there: on & ~there, live[position], layer.active)
+                through = reads
+            else:
+                reads = live[position]
+                through = combine(np.logical_and, live[position], layer.active)
+            for number, source in enumerate(layer.inputs):
+                if source != NETWORK_INPUT:
+                    used = reads if number == 0 else through  # an absent layer passes its first input on
+                    live[source] = combine(np.logical_or, live[source], used).reduced()
     return live
 
 

@@ -18,7 +18,9 @@ def shown_candidates(candidates: Sequence[Candidate]) -> str:
         if index < len(candidates) and isinstance(last, int) and candidates[index] == last + 1:
             continue
         first = candidates[start]
-        parts += [str(first)] if index - start == 1 else [f"{first}-{last}"] if index - start > 2 else [f"{first}, {last}"]
+        parts += (
+            [str(first)] if index - start == 1 else [f"{first}-{last}"] if index - start > 2 else [f"{first}, {last}"]
+        )
         start = index
     return ", ".join(parts)
 

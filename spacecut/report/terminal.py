@@ -15,7 +15,7 @@ from spacecut.latency import Profile, Scored
 from spacecut.platforms import Status
 from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
-from spacecut.space import SearchSpace
+from spacecut.space import Candidate, SearchSpace
 
 __all__ = ["show_platforms", "show_profile", "show_reduction", "show_score", "show_spaces", "show_verification"]
 
@@ -89,19 +89,23 @@ def _show_choices(console: Console, reduction: Reduction) -> None:
         attribute = next(iter(choice.attributes.values()), np.asarray(choice.candidates))
         value = dict(zip(choice.candidates, attribute.tolist(), strict=True))
         kept = [value[decision.candidate] for decision in group if decision.verdict == "kept"]
-        dropped = [decision for decision in group if decision.dominator is not None]
+        steps: dict[Candidate, list[Decision]] = {}
+        for decision in group:
+            if decision.dominator is not None:
+                steps.setdefault(decision.dominator, []).append(decision)
         cells = ["", "", "", ""]
-        if dropped:
-            steps = {d.dominator: [e for e in dropped if e.dominator == d.dominator] for d in dropped}
+        if steps:
             top = max(steps, key=lambda dominator: len(steps[dominator]))
             step = steps[top]
-            assert top is not None
-            dearest = max(dropped, key=_relative)
+            keeper, dearest = max(
+                ((keeper, decision) for keeper, fallen in steps.items() for decision in fallen),
+                key=lambda entry: _relative(entry[1]),
+            )
             cells = [
                 f"{shown_candidates([value[d.candidate] for d in step])} -> {value[top]}",
                 f"{_relative(step[0]):+.1%}",
                 _noise(step[0]),
-                f"{value[dearest.candidate]} -> {value[dearest.dominator]}: {_relative(dearest):+.1%}",
+                f"{value[dearest.candidate]} -> {value[keeper]}: {_relative(dearest):+.1%}",
             ]
         table.add_row(name, f"{len(kept)}/{len(group)}", shown_candidates(kept), *cells)
     console.print(table)

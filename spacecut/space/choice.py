@@ -48,19 +48,31 @@ class Choice:
             ) from None
 
     def not_worse(self) -> np.ndarray:
-        """Boolean array ``[i, j]``: is candidate ``j`` known to be at least as good as candidate ``i``?"""
-        result = np.eye(len(self), dtype=bool)
+        """Boolean array ``[i, j]``: whether candidate ``j`` is known to be at least as good as candidate ``i``."""
         if self.order == "larger":
             values = np.asarray(self.candidates)
             return values[None, :] >= values[:, None]
+        result = np.eye(len(self), dtype=bool)
         if self.order != "none":
             for chain in self.order:
-                places = [self.candidates.index(c) for c in chain if c in self.candidates]
+                places = [self.index(candidate) for candidate in chain]
                 for position, place in enumerate(places):
                     result[place, places[position:]] = True
             for middle in range(len(self)):  # transitive closure over the chains
                 result |= result[:, middle, None] & result[None, middle, :]
         return result
+
+    def order_among(self, kept: Sequence[int]) -> str | tuple[tuple[Candidate, ...], ...]:
+        """The quality order of some of the candidates, given by their positions; what others implied stays."""
+        if isinstance(self.order, str):
+            return self.order
+        left = tuple(self.candidates[position] for position in kept)
+        chains = [tuple(candidate for candidate in chain if candidate in left) for chain in self.order]
+        chains = [chain for chain in chains if len(chain) > 1]
+        known = self.not_worse()[np.ix_(kept, kept)]
+        lost = known & ~Choice(self.name, left, order=tuple(chains)).not_worse()
+        chains += [(left[i], left[j]) for i, j in np.argwhere(lost)]
+        return tuple(chains) or "none"
 
     def describe(self, index: int) -> str:
         """A candidate with its attributes, for a person: ``17 (width 389)``."""

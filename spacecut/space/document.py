@@ -41,21 +41,29 @@ def _number_or_text(value: Any) -> bool | int | float | str:
     if isinstance(value, int | float):
         if abs(value) <= MAX_NUMBER:
             return value
-        raise ValueError(f"{value} is too large or no number; stay within {MAX_NUMBER}")
+        raise ValueError(f"it is too large or no number; stay within {MAX_NUMBER}")
     shown = "nothing" if value is None else f"a {type(value).__name__}"
     raise ValueError(f"it is {shown}; give a number, a word or an expression")
+
+
+def _range(value: Any) -> str:
+    if not isinstance(value, str):
+        raise ValueError("it has no candidates; give a list, a range such as 8..64..8, or a mapping to attributes")
+    expand_range(value)
+    return value
 
 
 def _candidate(value: Any) -> Candidate:
     if isinstance(value, bool):
         raise ValueError(f"{str(value).lower()} is no candidate; give a number, or put the name in quotes")
-    return _one_line(_number_or_text(value))
+    value = _number_or_text(value)
+    return _one_line(value) if isinstance(value, str) else value
 
 
-def _one_line(value: Any) -> Any:
-    if isinstance(value, str) and not (value.strip() and value.isprintable()):
-        raise ValueError(f"{value!r} is no name; give it one line of printable characters")
-    return value
+def _one_line(text: str) -> str:
+    if not (text.strip() and text.isprintable()):
+        raise ValueError(f"{text!r} is no name; give it one line of printable characters")
+    return text
 
 
 def _field(value: Any) -> bool | int | float | str | list[str]:
@@ -71,17 +79,17 @@ def _size(value: Any) -> tuple[int, int, int]:
         raise ValueError("it is no size; give channels, height and width, as in [3, 224, 224]")
     for number in value:
         if not isinstance(number, int) or isinstance(number, bool) or not 1 <= number <= MAX_SIZE:
-            raise ValueError(f"{number!r} is no size; give whole numbers from 1 to {MAX_SIZE}")
+            raise ValueError(f"channels, height and width are whole numbers from 1 to {MAX_SIZE}; change them")
     return value[0], value[1], value[2]
 
 
 def _version(value: Any) -> int:
     if value != 1 or isinstance(value, bool):
-        raise ValueError(f"{value!r} is no version of the file format; give 1")
+        raise ValueError("it is no version of the file format; give 1")
     return 1
 
 
-def _form(value: Any) -> str | None:
+def _form(value: Any) -> str:
     return TAGS[0] if isinstance(value, list) else TAGS[1] if isinstance(value, dict) else TAGS[2]
 
 
@@ -105,13 +113,13 @@ class ChoiceDocument(_Strict):
     candidates: Annotated[
         Annotated[list[CandidateValue], Tag(TAGS[0])]
         | Annotated[dict[CandidateValue, dict[Name, Value]], Tag(TAGS[1])]
-        | Annotated[str, Tag(TAGS[2])],
+        | Annotated[str, PlainValidator(_range), Tag(TAGS[2])],
         Discriminator(_form),
     ]
     attributes: dict[Name, Value] = {}
     order: Annotated[
         Annotated[list[list[CandidateValue]], Tag(TAGS[0])] | Annotated[Literal["larger", "none"], Tag(TAGS[2])],
-        Discriminator(_form),
+        Discriminator(lambda value: TAGS[0] if isinstance(value, list) else TAGS[2]),
     ] = "none"
 
     @field_validator("candidates")

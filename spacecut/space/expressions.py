@@ -20,14 +20,15 @@ from spacecut.space.table import Table, combine, constant
 
 __all__ = ["FUNCTIONS", "MAX_NUMBER", "evaluate", "names_in"]
 
-MAX_LENGTH = 1_000
+MAX_LENGTH = 500
+MOST_SHOWN = 80
 MAX_NUMBER = 2**31
 """No number may be larger, so that no product of two overflows."""
 MANY = 100
 
 
 def _is_word(value: np.ndarray) -> bool:
-    return value.dtype.kind == "U"
+    return bool(value.dtype.kind == "U")
 
 
 def _arithmetic(function: Callable[..., Any]) -> Callable[..., Any]:
@@ -103,19 +104,23 @@ FUNCTIONS: dict[str, tuple[Callable[..., Any], int, int]] = {
 
 def _parse(text: str) -> ast.expr:
     if len(text) > MAX_LENGTH:
-        raise InputError(f"the expression {text[:40]!r}... is longer than {MAX_LENGTH} characters; use definitions")
+        raise InputError(f"{_shown(text)} is longer than {MAX_LENGTH} characters; use definitions")
     try:
         return ast.parse(text.strip(), mode="eval").body
     except SyntaxError as error:
-        raise InputError(f"cannot read the expression {text!r}: {error.msg}; mend it") from None
+        raise InputError(f"cannot read {_shown(text)}: {error.msg}; mend it") from None
     except ValueError:
-        raise InputError(f"cannot read the expression {text!r}: it has characters of no meaning; mend it") from None
+        raise InputError(f"cannot read {_shown(text)}: it has characters of no meaning; mend it") from None
     except (MemoryError, RecursionError):
         raise _too_deep(text) from None
 
 
 def _too_deep(text: str) -> InputError:
-    return InputError(f"the expression {text[:40]!r}... is nested too deep; use definitions")
+    return InputError(f"{_shown(text)} is nested too deep; use definitions")
+
+
+def _shown(text: str) -> str:
+    return f"the expression {text[:MOST_SHOWN]!r}{'...' if len(text) > MOST_SHOWN else ''}"
 
 
 def names_in(text: Any) -> set[str]:
@@ -153,7 +158,7 @@ class _Interpreter:
         self._names = names
 
     def _fail(self, problem: str, mend: str) -> InputError:
-        return InputError(f"{problem} in the expression {self._text!r}; {mend}")
+        return InputError(f"{problem} in {_shown(self._text)}; {mend}")
 
     def value(self, node: ast.expr) -> Table:
         match node:

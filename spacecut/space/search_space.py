@@ -4,6 +4,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from decimal import Decimal
 from functools import cached_property
 from typing import Any
 
@@ -11,7 +13,8 @@ import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.space.choice import Candidate, Choice
-from spacecut.space.document import SpaceDocument
+from spacecut.space.document import ChoiceDocument, SpaceDocument
+from spacecut.space.place import Place, PlacedError, hint
 from spacecut.space.walk import Layer, choice_attributes, walk
 
 __all__ = ["Architecture", "SearchSpace"]
@@ -40,6 +43,7 @@ class SearchSpace:
 
     @property
     def name(self) -> str:
+        """The space's name."""
         return self.document.name
 
     @property
@@ -58,7 +62,7 @@ class SearchSpace:
         return {choice.name: position for position, choice in enumerate(self.choices)}
 
     def __repr__(self) -> str:
-        return f"SearchSpace({self.name!r}, {len(self.choices)} choices, {self.size:.3g} architectures)"
+        return f"SearchSpace({self.name!r}, {len(self.choices)} choices, {Decimal(self.size):.3g} architectures)"
 
     def choice(self, name: str) -> Choice:
         """A choice by its name.
@@ -67,8 +71,7 @@ class SearchSpace:
             InputError: There is no such choice.
         """
         if name not in self.positions:
-            known = ", ".join(self.positions) or "none"
-            raise InputError(f"{self.name}: unknown choice {name!r} (known: {known})")
+            raise InputError(f"{self.name}: unknown choice {name!r}; {hint(name, self.positions)}")
         return self.choices[self.positions[name]]
 
     def restrict(self, kept: Mapping[str, Sequence[Candidate]]) -> SearchSpace:
@@ -87,7 +90,10 @@ class SearchSpace:
             values: Any = [choice.candidates[index] for index in wanted]
             if isinstance(old.candidates, dict):
                 values = {value: old.candidates[value] for value in values}
-            choices[name] = old.model_copy(update={"candidates": values})
+            order: Any = choice.order_among(wanted)
+            if not isinstance(order, str):
+                order = [list(chain) for chain in order]
+            choices[name] = old.model_copy(update={"candidates": values, "order": order})
         return SearchSpace(self.document.model_copy(update={"choices": choices}))
 
     def renamed(self, name: str) -> SearchSpace:
@@ -109,16 +115,7 @@ class SearchSpace:
             self.choice(name)
         if missing := [choice.name for choice in self.choices if choice.name not in architectures]:
             raise InputError(f"{self.name}: the architecture leaves out {', '.join(missing)}; give every choice")
-        columns = []
-        for choice in self.choices:
-            given = np.atleast_1d(np.asarray(architectures[choice.name]))
-            candidates = np.asarray(choice.candidates)
-            sorter = np.argsort(candidates)
-            place = np.searchsorted(candidates, given, sorter=sorter).clip(max=len(choice) - 1)
-            numbers = sorter[place]
-            if not np.array_equal(candidates[numbers], given):
-                choice.index(given[candidates[numbers] != given][0].item())
-            columns.append(numbers)
+        columns = [_positions(choice, architectures[choice.name]) for choice in self.choices]
         if not columns:
             return np.zeros((1, 0), dtype=np.int64)
         try:
@@ -128,24 +125,60 @@ class SearchSpace:
 
     def decode(self, candidates: np.ndarray) -> dict[str, Candidate]:
         """The architecture with candidate number ``candidates[i]`` in choice ``i``."""
-        return {
-            choice.name: choice.candidates[number] for choice, number in zip(self.choices, candidates, strict=True)
-        }
+        return {choice.name: choice.candidates[number] for choice, number in zip(self.choices, candidates, strict=True)}
+
+
+def _positions(choice: Choice, given: Any) -> np.ndarray:
+    """Positions of one candidate, or of an array of them."""
+    wanted = np.atleast_1d(np.asarray(given))
+    candidates = np.asarray(choice.candidates)
+    if wanted.ndim > 1:
+        raise InputError(f"choice {choice.name!r} needs one row of candidates, not {wanted.ndim} dimensions")
+    if wanted.dtype.kind not in "iufU" or (wanted.dtype.kind == "U") != (candidates.dtype.kind == "U"):
+        return np.asarray([choice.index(candidate) for candidate in wanted.tolist()], dtype=np.int64)
+    sorter = np.argsort(candidates)
+    places = sorter[np.searchsorted(candidates, wanted, sorter=sorter).clip(max=len(choice) - 1)]
+    for candidate in wanted[candidates[places] != wanted].tolist():
+        choice.index(candidate)
+    return np.asarray(places)
 
 
 def _choice(name: str, document: SpaceDocument) -> Choice:
     given = document.choices[name]
-    path = f"choices.{name}"
+    place = ("choices", name)
     candidates = tuple(given.values())
-    order = given.order if isinstance(given.order, str) else tuple(tuple(chain) for chain in given.order)
-    if order == "larger" and isinstance(candidates[0], str):
-        raise InputError(f"{path}.order: names have no larger; give chains such as [[worse, better]] or 'none'")
-    attributes: dict[str, Any] = {}
+    attributes: dict[str, np.ndarray] = {}
     if isinstance(given.candidates, dict):
-        rows = list(given.candidates.values())
-        if any(set(row) != set(rows[0]) for row in rows):
-            raise InputError(f"{path}.candidates: every candidate needs the same attributes")
-        attributes = {key: np.asarray([row[key] for row in rows]) for key in rows[0]}
-    choice = Choice(name, candidates, order=order)
-    computed = choice_attributes(choice, given.attributes, f"{path}.attributes")
-    return Choice(name, candidates, {**attributes, **computed}, order)
+        attributes = _listed(given.candidates, (*place, "candidates"))
+    choice = Choice(name, candidates, attributes, _order(given, candidates, (*place, "order")))
+    computed = choice_attributes(choice, given.attributes, (*place, "attributes"))
+    return replace(choice, attributes={**attributes, **computed})
+
+
+def _order(
+    given: ChoiceDocument, candidates: tuple[Candidate, ...], place: Place
+) -> str | tuple[tuple[Candidate, ...], ...]:
+    if isinstance(given.order, str):
+        if given.order == "larger" and isinstance(candidates[0], str):
+            raise PlacedError(place, "names have no larger; give chains such as [[worse, better]] or 'none'")
+        return given.order
+    known = set(candidates)
+    for number, chain in enumerate(given.order):
+        for position, candidate in enumerate(chain):
+            if candidate not in known:
+                problem = f"no candidate {candidate!r}; {hint(str(candidate), map(str, candidates))}"
+                raise PlacedError((*place, number, position), problem)
+    return tuple(tuple(chain) for chain in given.order)
+
+
+def _listed(rows: Mapping[Candidate, Mapping[str, Any]], place: Place) -> dict[str, np.ndarray]:
+    """Attributes that are listed candidate by candidate."""
+    first = next(iter(rows.values()))
+    for candidate, row in rows.items():
+        if set(row) != set(first):
+            at = candidate if isinstance(candidate, int) else str(candidate)
+            raise PlacedError((*place, at), f"every candidate needs the same attributes: {', '.join(first) or 'none'}")
+    for key in first:
+        if len({isinstance(row[key], str) for row in rows.values()}) > 1:
+            raise PlacedError(place, f"the attribute {key!r} holds words and numbers; give one of them")
+    return {key: np.asarray([row[key] for row in rows.values()]) for key in first}

@@ -1,0 +1,77 @@
+"""Adaptive step search on SIMULATED staircases, whose edges are known."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from spacecut.errors import InputError
+from spacecut.latency.steps import find_steps
+
+WIDTHS = np.arange(1025)
+
+
+def regular(step):
+    return 50 + 0.625 * step * np.ceil(WIDTHS / step)
+
+
+def irregular():
+    edges = np.sort(np.random.default_rng(3).choice(np.arange(2, 1025), 30, replace=False))
+    return 50 + 12.0 * np.searchsorted(edges, WIDTHS, "right")
+
+
+def edges_of(curve):
+    return [width for width in range(2, len(curve)) if curve[width] != curve[width - 1]]
+
+
+def search(curve, noise=0.0, seed=0, last=1024):
+    generator = np.random.default_rng(seed)
+    return find_steps(lambda width: float(curve[width] * (1 + noise * generator.standard_normal())), 1, last)
+
+
+@pytest.mark.parametrize(("step", "share"), [(16, 0.15), (64, 0.05), (128, 0.04)])
+@pytest.mark.parametrize("noise", [0.0, 0.003])
+def test_regular_steps_take_two_probes_an_edge_and_a_few_to_begin(step, share, noise):
+    curve = regular(step)
+    found = search(curve, noise)
+    assert list(found.edges) == edges_of(curve)
+    assert found.probes <= share * 1024
+    assert found.tops == (*[edge - 1 for edge in found.edges], 1024)
+
+
+def test_irregular_steps_are_all_found():
+    curve = irregular()
+    found = search(curve, 0.003)
+    assert list(found.edges) == edges_of(curve)
+    assert found.probes < 512
+
+
+def test_a_dip_before_each_edge_is_a_stair_of_its_own():
+    # 17-31 cost more than 32, as on a runtime whose remainder kernel is slow.
+    rounded = 50 + 20 * np.ceil(WIDTHS / 32)
+    curve = np.where(WIDTHS % 32 > 16, rounded * 1.3, rounded)
+    found = search(curve, last=96)
+    assert {17, 32, 33} <= set(found.edges)
+    assert set(found.edges) <= set(edges_of(curve))
+
+
+@pytest.mark.parametrize("noise", [0.0, 0.003, 0.01])
+def test_a_smooth_curve_has_no_edges(noise):
+    found = search(50 + 0.6 * WIDTHS, noise)
+    assert not found.edges
+    assert found.tops == (1024,)
+
+
+def test_a_flat_curve_takes_few_probes():
+    found = search(np.full(1025, 7.0), 0.01)
+    assert not found.edges
+    assert found.probes < 40
+
+
+def test_an_axis_of_one_width_has_one_stair():
+    assert search(regular(16), last=1).tops == (1,)
+
+
+def test_an_empty_axis_is_an_error():
+    with pytest.raises(InputError, match="no widths"):
+        find_steps(float, 5, 4)
