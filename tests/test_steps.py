@@ -46,13 +46,12 @@ def test_irregular_steps_are_all_found():
     assert found.probes < 512
 
 
-def test_a_dip_before_each_edge_is_a_stair_of_its_own():
-    # 17-31 cost more than 32, as on a runtime whose remainder kernel is slow.
-    rounded = 50 + 20 * np.ceil(WIDTHS / 32)
-    curve = np.where(WIDTHS % 32 > 16, rounded * 1.3, rounded)
-    found = search(curve, last=96)
-    assert {17, 32, 33} <= set(found.edges)
-    assert set(found.edges) <= set(edges_of(curve))
+def test_a_dip_is_a_stair_of_its_own():
+    # Recorded: LiteRT, 3x3 convolution, 64 channels in, 28x28, microseconds; 32 is faster than 17-31.
+    curve = np.repeat([83.0, 83.0, 166.0, 124.0, 248.0, 373.0], [1, 16, 15, 1, 32, 32])
+    found = search(curve, 0.003, last=96)
+    assert found.edges == (17, 32, 33, 65)
+    assert found.tops == (16, 31, 32, 64, 96)
 
 
 @pytest.mark.parametrize("noise", [0.0, 0.003, 0.01])
