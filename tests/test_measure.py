@@ -14,7 +14,7 @@ import pytest
 
 from spacecut.errors import InputError, MeasurementError
 from spacecut.measure import Budget, Campaign, PlatformRecord, Protocol, Run, Store, Task, Worker, platform_record
-from spacecut.measure.plan import WHOLE_NETWORKS, covering_sample, plan
+from spacecut.measure.plan import WHOLE_NETWORKS, covering_sample, plan, sampled_networks
 from spacecut.measure.protocol import relative_error, time_program
 from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import Program, get_platform
@@ -79,7 +79,7 @@ def test_covering_sample_shows_each_candidate_equally_often():
 @pytest.mark.parametrize("node_times", [True, False])
 def test_plan_of_a_small_space_covers_every_operator_once(node_times):
     workload = expand(load_space("behaviour_study/conv3x3_out_channels"))
-    tasks = [task for group in plan(workload, node_times) for task in group]
+    tasks = [task for group in plan(sampled_networks(workload), node_times) for task in group]
     assert len(tasks) == len(set(tasks))
     evidence = {task.network for task in tasks if task.nodes == node_times}
     seen = {node.operator for network in evidence for node in Network.parse(network).nodes}
@@ -137,16 +137,16 @@ def small_space():
 
 
 def test_campaign_resumes_from_the_store_and_measures_nothing_twice(tmp_path):
-    workload, platform = expand(small_space()), get_platform("onnxruntime")
+    networks, platform = list(sampled_networks(expand(small_space()))), get_platform("onnxruntime")
     store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
     told = []
     first = Campaign(platform, store, QUICK, lambda done, expected: told.append((done, expected)))
-    runs = first.cover(workload, Budget(5.0))
+    runs = first.cover(networks, Budget(5.0))
     assert first.measured == len(runs) > 0
     assert all(run.error is None for run in runs)
     assert told
     second = Campaign(platform, store, QUICK)
-    assert second.cover(workload, Budget(5.0)) == runs
+    assert second.cover(networks, Budget(5.0)) == runs
     assert second.measured == 0
 
 
@@ -158,7 +158,7 @@ def test_campaign_gives_up_when_everything_fails(tmp_path, monkeypatch):
     platform = get_platform("onnxruntime")
     store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
     with pytest.raises(MeasurementError, match="the runtime is broken"):
-        Campaign(platform, store, QUICK).cover(expand(small_space()), Budget(1.0))
+        Campaign(platform, store, QUICK).cover(sampled_networks(expand(small_space())), Budget(1.0))
     assert all(run.error == "the runtime is broken" for run in store.runs().values())
 
 

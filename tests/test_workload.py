@@ -19,7 +19,7 @@ from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS
 from spacecut.space.walk import NETWORK_INPUT
 
-quick = settings(deadline=None, max_examples=100)
+quick = settings(deadline=None, max_examples=60)
 
 
 def expanded(document: dict[str, Any]) -> Workload:
@@ -152,8 +152,17 @@ def test_operators_read_back(given: list[Operator]) -> None:
 
 @pytest.mark.parametrize(
     "text",
-    ["", "conv2d", "conv3d 3->4 @5x5", "zero 3 @5x5", "conv2d 3->x @5x5", "conv2d 3 @5", "conv2d 3 @5x5 k", "add 3 @5x5 q2"],
-)  # fmt: skip
+    [
+        "",
+        "conv2d",
+        "conv3d 3->4 @5x5",
+        "zero 3 @5x5",
+        "conv2d 3->x @5x5",
+        "add 3 @5",
+        "conv2d 3 @5x5 k",
+        "add 3 @5x5 q2",
+    ],
+)
 def test_what_is_no_operator_is_refused(text: str) -> None:
     with pytest.raises(InputError, match="is no operator"):
         Operator.parse(text)

@@ -25,7 +25,8 @@ app = typer.Typer(
     pretty_exceptions_enable=False,
 )
 for command in (
-    listing.platforms, listing.spaces, cutting.profile, cutting.cut, scoring.score, scoring.verify,
+    listing.platforms, listing.spaces, cutting.profile, cutting.cut, scoring.score, cutting.predict,
+    scoring.verify,
 ):  # fmt: skip
     app.command()(command)
 

@@ -1,4 +1,4 @@
-"""``spacecut profile`` and ``spacecut cut``."""
+"""``spacecut profile``, ``spacecut cut`` and ``spacecut predict``."""
 
 from __future__ import annotations
 
@@ -12,13 +12,15 @@ from spacecut.cli.output import Json, emit, out, progress
 from spacecut.cut import TOLERANCE, Reduction
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
-from spacecut.latency import Profile, load_profile
+from spacecut.latency import Profile, load_profile, predict_network
 from spacecut.latency import profile as profile_space
 from spacecut.measure import DEFAULT_STORE, Budget
-from spacecut.report import show_profile, show_reduction
+from spacecut.operators import Network
+from spacecut.operators.onnx_reader import read_onnx
+from spacecut.report import show_prediction, show_profile, show_reduction
 from spacecut.space import SearchSpace, load_space
 
-__all__ = ["cut", "profile"]
+__all__ = ["cut", "predict", "profile"]
 
 Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or the path of a space file.")]
 Platform = Annotated[
@@ -93,14 +95,34 @@ def cut(
         show_reduction(out(), reduction, files)
 
 
-def _profiled(space: SearchSpace, platform: str, threads: int, batch: int, store: str, budget: float) -> Profile:
+def predict(
+    model: Annotated[Path, typer.Argument(metavar="MODEL.onnx", help="An ONNX model.", show_default=False)],
+    platform: Platform,
+    threads: Threads = 1,
+    batch: Batch = 1,
+    store: StoreUrl = DEFAULT_STORE,
+    as_json: Json = False,
+) -> None:
+    """Predict a model's latency, operator by operator; measures its operators first if it must."""
+    network = read_onnx(model)
+    prediction = predict_network(network, _profiled(network, platform, threads, batch, store, Budget.seconds))
+    if as_json:
+        shares = [{**asdict(share), "operator": str(share.operator)} for share in prediction.shares]
+        emit("predict", {"model": str(model), **asdict(prediction), "shares": shares})
+    else:
+        show_prediction(out(), prediction)
+
+
+def _profiled(
+    subject: SearchSpace | Network, platform: str, threads: int, batch: int, store: str, budget: float
+) -> Profile:
     if Path(platform).is_file():
         return load_profile(platform)
     if not 0 < budget < float("inf"):
         raise InputError(f"--budget must be a positive number of seconds, not {budget}")
     with progress(f"measuring on {platform}") as told:
         return profile_space(
-            space, platform, threads=threads, batch=batch, store=store, budget=Budget(budget), progress=told
+            subject, platform, threads=threads, batch=batch, store=store, budget=Budget(budget), progress=told
         )
 
 

@@ -5,42 +5,26 @@ from __future__ import annotations
 from collections import defaultdict
 from dataclasses import dataclass
 from functools import cached_property
+from statistics import NormalDist
 
 import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.latency.bounded import BINS as FRONT_BINS
 from spacecut.latency.bounded import Bounded
+from spacecut.latency.calibration import Calibration, calibrated_costs
 from spacecut.latency.counting import BINS, count_within, sample_within
 from spacecut.latency.elimination import SUM_ERROR, k_best, minimum
-from spacecut.latency.estimator import Costs, estimate
+from spacecut.latency.estimator import Costs
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.trellis import Scope, SumTable, Trellis
-from spacecut.operators import ABSENT, Network, Workload
-from spacecut.operators.operator import encode, macs
+from spacecut.operators import ABSENT, Workload
+from spacecut.operators.operator import macs
 from spacecut.space import Architecture, Candidate, SearchSpace
 
-__all__ = ["Calibration", "LatencyModel", "Scored", "fit_latency_model"]
+__all__ = ["LatencyModel", "Scored", "fit_latency_model"]
 
-_FEWEST_TOTALS = 8
-_LEAST_VARIATION = 0.1
-
-
-@dataclass(frozen=True)
-class Calibration:
-    """From the sum of operator costs to the latency of the whole network: ``overhead_ms + scale * sum``.
-
-    Attributes:
-        overhead_ms: What every inference takes besides its operators.
-        scale: How much longer operators take in the whole network than they were seen to.
-        error: Root mean square relative error over the networks that it was fitted on; NaN where it was not fitted.
-        networks: How many those were.
-    """
-
-    overhead_ms: float
-    scale: float
-    error: float
-    networks: int
+_PIECE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -113,6 +97,23 @@ class LatencyModel:
         """
         numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
         return self.calibration.overhead_ms + _total(self.tables, numbers)
+
+    def interval(self, architectures: Architecture | np.ndarray, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
+        """Bounds in ms between which the latency of architectures lies with probability ``level``.
+
+        They come of the model's error on whole networks and the standard errors of the operators, taken for
+        independent and normal; a drift of the machine is not in them.
+
+        Raises:
+            InputError: ``level`` is not between 0 and 1.
+        """
+        if not 0 < level < 1:
+            raise InputError(f"the level of an interval must lie between 0 and 1, not {level}")
+        numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
+        latency = self.predict(numbers)
+        whole = np.nan_to_num(self.calibration.error) * latency
+        half = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.square(whole) + _total(self.variances, numbers))
+        return np.maximum(latency - half, 0.0), latency + half
 
     def fastest(self) -> tuple[float, dict[str, Candidate]]:
         """The lowest latency in ms and an architecture that has it."""
@@ -198,9 +199,18 @@ class LatencyModel:
 
 
 def _total(tables: tuple[SumTable, ...], numbers: np.ndarray) -> np.ndarray:
-    total = np.zeros(len(numbers))
-    for table in tables:
-        total += table.values[tuple(numbers[:, position] for position in table.scope)]
+    """Sum of the tables for candidate numbers ``[architectures, choices]``, in pieces that stay in the cache."""
+    total = np.empty(len(numbers))
+    flat = [(table, np.ascontiguousarray(table.values).ravel()) for table in tables]
+    for start in range(0, len(numbers), _PIECE):
+        columns = np.ascontiguousarray(numbers[start : start + _PIECE].T)
+        piece = np.zeros(columns.shape[1])
+        for table, values in flat:
+            index = np.zeros((), dtype=np.int64)
+            for position, length in zip(table.scope, table.values.shape, strict=True):
+                index = index * length + columns[position]
+            piece += values[index]
+        total[start : start + _PIECE] = piece
     return total
 
 
@@ -210,36 +220,5 @@ def fit_latency_model(workload: Workload, evidence: Evidence) -> LatencyModel:
     Raises:
         InputError: An operator of the workload is unlike any that was measured; it is named.
     """
-    networks = _whole_networks(evidence)
-    theirs = list(dict.fromkeys(node.operator for network, _ in networks for node in network.nodes))
-    costs = estimate(evidence, np.concatenate([workload.rows, encode(theirs)]))
-    ours = len(workload.rows)
-    cost = dict(zip(theirs, costs.mean[ours:], strict=True))
-    summed = np.asarray([sum(cost[node.operator] for node in network.nodes) for network, _ in networks])
-    calibration = _calibrate(summed, np.asarray([measured for _, measured in networks]))
-    return LatencyModel(workload, Costs(costs.mean[:ours], costs.error[:ours], costs.measured[:ours]), calibration)
-
-
-def _whole_networks(evidence: Evidence) -> list[tuple[Network, float]]:
-    """Networks timed end to end, with their ms; operators timed alone only where there is nothing else."""
-    networks = [(Network.parse(key), measured) for key, measured in evidence.totals.items()]
-    return [entry for entry in networks if len(entry[0].nodes) > 1] or networks
-
-
-def _calibrate(summed: np.ndarray, measured: np.ndarray) -> Calibration:
-    if not len(measured):
-        return Calibration(0.0, 1.0, float("nan"), 0)
-    overhead, scale = _line(summed, measured)
-    error = float(np.sqrt(np.mean(np.square((overhead + scale * summed) / measured - 1))))
-    return Calibration(overhead, scale, error, len(measured))
-
-
-def _line(summed: np.ndarray, measured: np.ndarray) -> tuple[float, float]:
-    """Overhead and scale by least squares on the relative error; only one of them where the data tell no more."""
-    if len(summed) >= _FEWEST_TOTALS and summed.std() > _LEAST_VARIATION * summed.mean():
-        design = np.stack([1 / measured, summed / measured], axis=1)
-        overhead, scale = np.linalg.lstsq(design, np.ones(len(measured)), rcond=None)[0]
-        if scale > 0:
-            return (float(overhead), float(scale)) if overhead >= 0 else (0.0, float(np.median(measured / summed)))
-    extra = float(np.median(measured - summed))
-    return (extra, 1.0) if extra >= 0 else (0.0, float(np.median(measured / summed)))
+    costs, calibration = calibrated_costs(evidence, workload.rows)
+    return LatencyModel(workload, costs, calibration)

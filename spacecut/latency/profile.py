@@ -24,8 +24,9 @@ from spacecut.measure import (
     Store,
     Task,
     platform_record,
+    sampled_networks,
 )
-from spacecut.operators import expand
+from spacecut.operators import Network, expand
 from spacecut.platforms import get_platform
 from spacecut.space import SearchSpace
 
@@ -120,7 +121,7 @@ def load_profile(path: str | Path) -> Profile:
 
 
 def profile(
-    space: SearchSpace,
+    subject: SearchSpace | Network,
     platform: str,
     *,
     threads: int = 1,
@@ -129,10 +130,10 @@ def profile(
     budget: Budget | None = None,
     progress: Progress | None = None,
 ) -> Profile:
-    """Measure what a space asks of a platform.
+    """Measure what a space, or one network, asks of a platform.
 
     Args:
-        space: The space.
+        subject: The space or network.
         platform: ``RUNTIME[/DEVICE][:PRECISION]``.
         threads: Threads of one inference.
         batch: Inputs in one inference.
@@ -145,13 +146,14 @@ def profile(
         PlatformUnavailable: The platform cannot run here.
         MeasurementError: Nothing could be measured.
     """
-    workload = expand(space)
+    networks = [subject] if isinstance(subject, Network) else sampled_networks(expand(subject))
+    name = "one network" if isinstance(subject, Network) else subject.name
     target = get_platform(platform, threads, batch)
     record = platform_record(target)
     opened = Store(store, record)
     try:
         campaign = Campaign(target, opened, progress=progress)
-        runs = campaign.cover(workload, budget or Budget())
-        return Profile(record, space.name, runs, campaign.measured)
+        runs = campaign.cover(networks, budget or Budget())
+        return Profile(record, name, runs, campaign.measured)
     finally:
         opened.close()

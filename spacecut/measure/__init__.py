@@ -1,6 +1,7 @@
 """The measuring protocol: warm-up, repeats, noise, isolation in a worker process, and the store of raw samples."""
 
 from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, platform_record
+from spacecut.measure.plan import sampled_networks
 from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
 from spacecut.measure.store import DEFAULT_STORE, Store
@@ -19,4 +20,5 @@ __all__ = [
     "Worker",
     "interleave",
     "platform_record",
+    "sampled_networks",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -16,7 +16,7 @@ from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
 from spacecut.measure.store import Store
 from spacecut.measure.worker import Worker
-from spacecut.operators import Network, Workload
+from spacecut.operators import Network
 from spacecut.platforms import Platform
 
 __all__ = ["Budget", "Campaign", "Progress", "interleave", "platform_record"]
@@ -74,8 +74,8 @@ class Campaign:
         self.measured = 0
         """Runs made by this campaign, not found in the store."""
 
-    def cover(self, workload: Workload, budget: Budget, seed: int = 0) -> list[Run]:
-        """Measure a workload as widely as the budget allows; failures come back as runs with an error.
+    def cover(self, networks: Iterable[Network], budget: Budget, seed: int = 0) -> list[Run]:
+        """Measure as many of the networks as the budget allows; failures come back as runs with an error.
 
         Raises:
             MeasurementError: Nothing can be measured.
@@ -84,7 +84,7 @@ class Campaign:
         share = budget.seconds / budget.passes
         spent = 0.0
         chosen: list[Task] = []
-        groups = plan(workload, self._platform.tells_node_times, seed)
+        groups = plan(networks, self._platform.tells_node_times)
         try:
             for group in groups:
                 for task in group:

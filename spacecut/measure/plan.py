@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 
 import numpy as np
 
@@ -10,7 +10,7 @@ from spacecut.measure.run import Task
 from spacecut.operators import Network, Workload
 from spacecut.space import SearchSpace
 
-__all__ = ["covering_sample", "plan"]
+__all__ = ["covering_sample", "plan", "sampled_networks"]
 
 ENUMERATED = 512
 """Spaces up to this size are measured whole."""
@@ -40,19 +40,23 @@ def _architectures(space: SearchSpace, seed: int) -> np.ndarray:
     return np.random.default_rng(seed).permutation(grid)
 
 
-def plan(workload: Workload, node_times: bool, seed: int = 0) -> Iterator[list[Task]]:
-    """Groups of tasks, one group an architecture, each task once.
+def sampled_networks(workload: Workload, seed: int = 0) -> Iterator[Network]:
+    """Networks of a space, all of a small one, else a covering sample."""
+    for candidates in _architectures(workload.space, seed):
+        yield workload.network(candidates)
+
+
+def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:
+    """Groups of tasks, one group a network, each task once.
 
     Args:
-        workload: What the space asks of the platform.
+        networks: What is to be known about.
         node_times: Whether the platform tells node times inside a running network. Then whole networks are run, and
             each tells the cost of all its operators in context. Else each operator runs alone, and whole networks
             beside them tell what the sum leaves out.
-        seed: Of the sample of architectures.
     """
     seen: set[Task] = set()
-    for number, candidates in enumerate(_architectures(workload.space, seed)):
-        network = workload.network(candidates)
+    for number, network in enumerate(networks):
         whole = [Task(network.key, False, 0)] if number < WHOLE_NETWORKS else []
         if node_times:
             evidence = [Task(network.key, True, 0)]

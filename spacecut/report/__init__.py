@@ -2,6 +2,7 @@
 
 from spacecut.report.terminal import (
     show_platforms,
+    show_prediction,
     show_profile,
     show_reduction,
     show_score,
@@ -9,4 +10,12 @@ from spacecut.report.terminal import (
     show_verification,
 )
 
-__all__ = ["show_platforms", "show_profile", "show_reduction", "show_score", "show_spaces", "show_verification"]
+__all__ = [
+    "show_platforms",
+    "show_prediction",
+    "show_profile",
+    "show_reduction",
+    "show_score",
+    "show_spaces",
+    "show_verification",
+]

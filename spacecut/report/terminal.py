@@ -11,13 +11,21 @@ from rich.console import Console
 from rich.table import Table
 
 from spacecut.cut import Decision, Reduction
-from spacecut.latency import Profile, Scored
+from spacecut.latency import Prediction, Profile, Scored
 from spacecut.platforms import Status
 from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
 from spacecut.space import Candidate, SearchSpace
 
-__all__ = ["show_platforms", "show_profile", "show_reduction", "show_score", "show_spaces", "show_verification"]
+__all__ = [
+    "show_platforms",
+    "show_prediction",
+    "show_profile",
+    "show_reduction",
+    "show_score",
+    "show_spaces",
+    "show_verification",
+]
 
 
 def show_platforms(console: Console, statuses: Mapping[str, Status]) -> None:
@@ -167,6 +175,21 @@ def _show_architectures(console: Console, title: str, scored: tuple[Scored, ...]
         values = " ".join(str(candidate) for candidate in entry.architecture.values())
         table.add_row(f"{entry.latency_ms:.4g}", f"{entry.macs / 1e6:.4g}", values)
     console.print(table)
+
+
+def show_prediction(console: Console, prediction: Prediction) -> None:
+    """A network's latency and where it goes."""
+    table = Table("operator", "times", "ms", "share", "million MACs", box=None)
+    for share in prediction.shares:
+        part = share.latency_ms / prediction.latency_ms
+        table.add_row(
+            str(share.operator), str(share.count), f"{share.latency_ms:.4g}", f"{part:.1%}", f"{share.macs / 1e6:.4g}"
+        )
+    console.print(table)
+    console.print(
+        f"[bold]{prediction.latency_ms:.4g} ms[/] ±{prediction.error_ms:.2g} (standard error), of which "
+        f"{prediction.overhead_ms:.3g} ms overhead"
+    )
 
 
 def show_verification(console: Console, verification: Verification) -> None:

@@ -177,7 +177,8 @@ def _listed(rows: Mapping[Candidate, Mapping[str, Any]], place: Place) -> dict[s
     for candidate, row in rows.items():
         if set(row) != set(first):
             at = candidate if isinstance(candidate, int) else str(candidate)
-            raise PlacedError((*place, at), f"every candidate needs the same attributes: {', '.join(first) or 'none'}")
+            wanted = ", ".join(first) or "none"
+            raise PlacedError((*place, at), f"all candidates have the same attributes; give {wanted}")
     for key in first:
         if len({isinstance(row[key], str) for row in rows.values()}) > 1:
             raise PlacedError(place, f"the attribute {key!r} holds words and numbers; give one of them")

@@ -1,0 +1,75 @@
+"""The latency of one network, operator by operator."""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+
+from spacecut.latency.calibration import calibrated_costs
+from spacecut.latency.profile import Profile
+from spacecut.operators import Network, Operator
+from spacecut.operators.operator import encode, macs
+
+__all__ = ["OperatorShare", "Prediction", "predict_network"]
+
+
+@dataclass(frozen=True)
+class OperatorShare:
+    """What all occurrences of one operator take.
+
+    Attributes:
+        operator: The operator.
+        count: How often it stands in the network.
+        latency_ms: Of all of them together.
+        error_ms: Standard error of that.
+        macs: Multiply-accumulates of all of them.
+    """
+
+    operator: Operator
+    count: int
+    latency_ms: float
+    error_ms: float
+    macs: int
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """A network's latency.
+
+    Attributes:
+        latency_ms: Of the whole network.
+        error_ms: Standard error of that, from the operators and from the model's error on whole networks.
+        overhead_ms: What is no operator's.
+        shares: The operators, dearest first.
+    """
+
+    latency_ms: float
+    error_ms: float
+    overhead_ms: float
+    shares: tuple[OperatorShare, ...]
+
+
+def predict_network(network: Network, profile: Profile) -> Prediction:
+    """Predict a network's latency from a profile.
+
+    Raises:
+        InputError: An operator is unlike any that was measured; it is named.
+    """
+    counts = Counter(node.operator for node in network.nodes)
+    operators = list(counts)
+    rows = encode(operators)
+    costs, calibration = calibrated_costs(profile.evidence, rows)
+    times = np.asarray([counts[operator] for operator in operators])
+    latency = costs.mean * times * calibration.scale
+    error = costs.error * times * calibration.scale
+    total = calibration.overhead_ms + float(latency.sum())
+    whole = np.nan_to_num(calibration.error) * total
+    shares = [
+        OperatorShare(operator, counts[operator], float(ms), float(se), int(size))
+        for operator, ms, se, size in zip(operators, latency, error, macs(rows) * times, strict=True)
+    ]
+    shares.sort(key=lambda share: -share.latency_ms)
+    spread = float(np.sqrt(np.square(error).sum() + whole**2))
+    return Prediction(total, spread, calibration.overhead_ms, tuple(shares))
