@@ -13,9 +13,21 @@ import numpy as np
 import pytest
 
 from spacecut.errors import InputError, MeasurementError
-from spacecut.measure import Budget, Campaign, PlatformRecord, Protocol, Run, Store, Task, Worker, platform_record
+from spacecut.measure import (
+    Budget,
+    Campaign,
+    PlatformRecord,
+    Protocol,
+    Run,
+    Store,
+    Task,
+    Worker,
+    platform_record,
+    quiet_reference,
+    quiet_runs,
+)
 from spacecut.measure.plan import WHOLE_NETWORKS, covering_sample, plan, sampled_networks
-from spacecut.measure.protocol import relative_error, time_program
+from spacecut.measure.protocol import Samples, relative_error, time_program
 from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import Program, get_platform
 from spacecut.space import load_space
@@ -39,8 +51,8 @@ class Steady(Program):
         self.marked = self.runs
 
 
-def run_of(task, ms=1.0, error=None):
-    return Run(task, "2026-01-01T00:00:00+00:00", 0.1, (ms, ms), {0: (ms, ms)}, error)
+def run_of(task, ms=1.0, error=None, reference=0.0):
+    return Run(task, "2026-01-01T00:00:00+00:00", 0.1, (ms, ms), {0: (ms, ms)}, reference, error)
 
 
 def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
@@ -187,3 +199,33 @@ def _count(path):
             return connection.execute("select count(*) from runs").fetchone()[0]
     except sqlite3.OperationalError:
         return 0
+
+
+def test_disturbed_runs_are_told_by_their_reference():
+    runs = [run_of(Task("a network", False, repeat), reference=1.0) for repeat in range(9)]
+    slow = run_of(Task("a network", False, 9), reference=1.3)
+    quiet = quiet_reference([*runs, slow])
+    assert quiet == 1.0
+    assert quiet_runs([*runs, slow], quiet) == runs
+    assert not quiet_runs([slow], quiet)
+    without = [run_of(Task("a network", False, 0))]
+    assert quiet_runs(without, quiet_reference(without)) == without
+
+
+def test_what_was_only_ever_disturbed_is_measured_again(tmp_path, monkeypatch):
+    count = 0
+
+    def measure(self, network, nodes, protocol):
+        nonlocal count
+        count += 1
+        return Samples([1.0], {0: [1.0]} if nodes else {}, 2.0 if count == 1 else 1.0)
+
+    monkeypatch.setattr(Worker, "measure", measure)
+    platform = get_platform("onnxruntime")
+    store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
+    networks = list(sampled_networks(expand(small_space())))
+    runs = Campaign(platform, store, QUICK).cover(networks, Budget(5.0, passes=1, more_passes=1))
+    tasks = [run.task for run in runs]
+    assert len(tasks) == len(set(tasks)) == 7  # three networks, each whole and by nodes, and one repair
+    assert [task.repeat for task in tasks] == [0] * 6 + [1]
+    assert tasks[6].network == tasks[0].network

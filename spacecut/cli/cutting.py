@@ -141,6 +141,7 @@ def _profile_json(profile: Profile) -> dict[str, Any]:
         "platform": asdict(profile.platform),
         "runs": len(profile.runs),
         "fresh": profile.fresh,
+        "disturbed": profile.disturbed,
         "seconds": profile.seconds,
         "operators": len(profile.evidence.operators),
         "failures": [{"network": run.task.network, "error": run.error} for run in profile.failures],

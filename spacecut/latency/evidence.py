@@ -3,17 +3,17 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
-from spacecut.measure import Run
+from spacecut.measure import Run, quiet_reference, quiet_runs
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode
 
-__all__ = ["QUIET", "Evidence", "gather"]
+__all__ = ["QUIET", "Evidence", "gather", "whole_latencies"]
 
 QUIET = 0.1
 """Quantile of a run's samples that stands for an operator undisturbed by the rest of the machine."""
@@ -30,7 +30,7 @@ class Evidence:
         cost: For each observation, milliseconds: mean over the network's nodes with that operator, median over the
             passes.
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
-        totals: Whole networks with their milliseconds, median over the passes.
+        totals: Whole networks with their milliseconds, median over the quiet passes.
     """
 
     operators: list[Operator]
@@ -46,32 +46,28 @@ class Evidence:
         return encode(self.operators)
 
 
-def gather(runs: Iterable[Run]) -> Evidence:
-    """Sort runs into evidence; failed runs count for nothing."""
+def gather(runs: Sequence[Run]) -> Evidence:
+    """Sort runs into evidence; failed runs count for nothing, and disturbed ones only where there is no quiet one."""
     seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
-    wholes: dict[str, list[float]] = defaultdict(list)
     networks: dict[str, Network] = {}
-    for run in runs:
-        if run.error is not None:
-            continue
+    for run, slower in _undisturbed(runs):
         key = run.task.network
         if key not in networks:
             networks[key] = Network.parse(key)
         nodes = networks[key].nodes
         if run.task.nodes:
-            quiet = _undisturbed(run)
+            quiet = _node_times(run)
             alike: dict[Operator, list[float]] = defaultdict(list)
             for position, node in enumerate(nodes):
                 # A node without a time of its own was fused into a neighbour, whose time it is part of.
-                alike[node.operator].append(quiet.get(position, 0.0))
+                alike[node.operator].append(quiet.get(position, 0.0) / slower)
             for operator, times in alike.items():
                 seen[operator, key].append(float(np.mean(times)))
-        else:
-            wholes[key].append(run.median_ms)
-            if len(nodes) == 1:
-                alone[nodes[0].operator, key].append(float(np.quantile(run.total_ms, QUIET)))
+        elif len(nodes) == 1:
+            alone[nodes[0].operator, key].append(float(np.quantile(run.total_ms, QUIET)) / slower)
     seen = seen or alone  # node times leave the overhead out, and are not to be mixed with what holds it
+    whole = whole_latencies(run for run in runs if not run.task.nodes)
     operators = list(dict.fromkeys(operator for operator, _ in seen))
     positions = {operator: position for position, operator in enumerate(operators)}
     keys = {key: position for position, key in enumerate(networks)}
@@ -81,12 +77,36 @@ def gather(runs: Iterable[Run]) -> Evidence:
         np.asarray([keys[key] for _, key in seen], dtype=np.int64),
         np.asarray([float(np.median(values)) for values in seen.values()]),
         np.asarray([_spread(values) for values in seen.values()]),
-        {key: float(np.median(values)) for key, values in wholes.items()},
+        {key: float(np.median(found)) for key, found in whole.items()},
     )
 
 
-def _undisturbed(run: Run) -> dict[int, float]:
-    """Quiet milliseconds of each node; where the runtime tells only means, by the run's quiet over mean total."""
+def whole_latencies(runs: Iterable[Run]) -> dict[str, list[float]]:
+    """Milliseconds of whole networks: the median of each quiet run, by network."""
+    values: dict[str, list[float]] = defaultdict(list)
+    for run, slower in _undisturbed(runs):
+        values[run.task.network].append(run.median_ms / slower)
+    return values
+
+
+def _undisturbed(runs: Iterable[Run]) -> Iterator[tuple[Run, float]]:
+    """The quiet runs; of what was only ever disturbed, the least disturbed run and how much slower it was."""
+    good = [run for run in runs if run.error is None]
+    quiet = quiet_reference(good)
+    by_task: dict[tuple[str, bool], list[Run]] = defaultdict(list)
+    for run in good:
+        by_task[run.task.network, run.task.nodes].append(run)
+    for found in by_task.values():
+        kept = quiet_runs(found, quiet)
+        if kept:
+            yield from ((run, 1.0) for run in kept)
+        else:
+            least = min(found, key=lambda run: run.reference_ms)
+            yield least, least.reference_ms / quiet
+
+
+def _node_times(run: Run) -> dict[int, float]:
+    """Low milliseconds of each node; where the runtime tells only means, by the run's quiet over mean total."""
     if not run.node_ms:
         return {}
     times = np.asarray(list(run.node_ms.values()))

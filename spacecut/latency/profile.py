@@ -24,6 +24,8 @@ from spacecut.measure import (
     Store,
     Task,
     platform_record,
+    quiet_reference,
+    quiet_runs,
     sampled_networks,
 )
 from spacecut.operators import Network, expand
@@ -59,6 +61,12 @@ class Profile:
     def failures(self) -> list[Run]:
         """The runs that failed."""
         return [run for run in self.runs if run.error is not None]
+
+    @property
+    def disturbed(self) -> int:
+        """How many runs were made while something else slowed the machine down."""
+        good = [run for run in self.runs if run.error is None]
+        return len(good) - len(quiet_runs(good, quiet_reference(good)))
 
     @property
     def seconds(self) -> float:
@@ -109,6 +117,7 @@ def load_profile(path: str | Path) -> Profile:
                 line["seconds"],
                 tuple(line["total_ms"]),
                 {int(node): tuple(times) for node, times in line["node_ms"].items()},
+                line["reference_ms"],
                 line["error"],
             )
             for line in lines

@@ -1,6 +1,7 @@
 """The measuring protocol: warm-up, repeats, noise, isolation in a worker process, and the store of raw samples."""
 
 from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, platform_record
+from spacecut.measure.disturbance import quiet_reference, quiet_runs
 from spacecut.measure.plan import sampled_networks
 from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
@@ -20,5 +21,7 @@ __all__ = [
     "Worker",
     "interleave",
     "platform_record",
+    "quiet_reference",
+    "quiet_runs",
     "sampled_networks",
 ]

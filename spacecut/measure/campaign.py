@@ -10,6 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from spacecut.errors import MeasurementError
+from spacecut.measure.disturbance import quiet_reference, quiet_runs
 from spacecut.measure.machine import machine
 from spacecut.measure.plan import plan
 from spacecut.measure.protocol import Protocol
@@ -34,12 +35,14 @@ class Budget:
     Attributes:
         seconds: About how much measurement a space gets; the number of networks follows from it.
         passes: Every network is run so many times at least, far apart in time, so that drift is not taken for a step.
+        repairs: So many further times what was only ever measured while the machine was disturbed is measured again.
         more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
     """
 
     seconds: float = 120.0
     passes: int = 3
     more_passes: int = 7
+    repairs: int = 2
 
 
 def platform_record(platform: Platform) -> PlatformRecord:
@@ -104,6 +107,9 @@ class Campaign:
                     whole += run.seconds
                     self._progress(whole, max(spent * budget.passes, whole))
                 repeat += 1
+            for repair in range(budget.repairs):
+                for task in _disturbed(runs):
+                    runs.append(self._run(replace(task, repeat=repeat + repair)))
         finally:
             self._worker.close()
         if all(run.error for run in runs):
@@ -127,10 +133,19 @@ class Campaign:
         return run
 
 
+def _disturbed(runs: list[Run]) -> list[Task]:
+    """What has no quiet run."""
+    quiet = quiet_reference(runs)
+    by_task: dict[Task, list[Run]] = {}
+    for run in runs:
+        by_task.setdefault(replace(run.task, repeat=0), []).append(run)
+    return [task for task, found in by_task.items() if not quiet_runs(found, quiet)]
+
+
 def interleave(
     platform: Platform, networks: list[str], passes: int, seed: int = 0, progress: Progress | None = None
-) -> dict[str, list[float]]:
-    """Fresh end-to-end milliseconds of networks, all run once before any is run again.
+) -> list[Run]:
+    """Fresh end-to-end runs of networks, all run once before any is run again.
 
     Args:
         platform: Where to measure.
@@ -139,24 +154,21 @@ def interleave(
         seed: Of the orders.
         progress: Called with the runs done and to do.
 
-    Returns:
-        The median of each run, one a pass, by network.
-
     Raises:
         MeasurementError: A network fails.
     """
     order = np.random.default_rng(seed)
-    medians: dict[str, list[float]] = {network: [] for network in networks}
+    runs: list[Run] = []
     with Worker(str(platform.name), platform.threads, platform.batch) as worker:
         for repeat in range(passes):
-            for done, index in enumerate(order.permutation(len(networks)), start=1):
+            for index in order.permutation(len(networks)):
                 run = _measure(worker, Task(networks[index], False, repeat), Protocol())
                 if run.error:
                     raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
-                medians[networks[index]].append(run.median_ms)
+                runs.append(run)
                 if progress is not None:
-                    progress(repeat * len(networks) + done, passes * len(networks))
-    return medians
+                    progress(len(runs), passes * len(networks))
+    return runs
 
 
 def _measure(worker: Worker, task: Task, protocol: Protocol) -> Run:
@@ -172,4 +184,5 @@ def _measure(worker: Worker, task: Task, protocol: Protocol) -> Run:
         time.perf_counter() - start,
         tuple(round(value, 6) for value in samples.total_ms),
         {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
+        round(samples.reference_ms, 6),
     )

@@ -39,10 +39,17 @@ class Protocol:
 
 @dataclass(frozen=True)
 class Samples:
-    """What a run gave: milliseconds of each timed inference, and of each node where the runtime tells."""
+    """What a run gave.
+
+    Attributes:
+        total_ms: Milliseconds of each timed inference.
+        node_ms: Milliseconds of each node, where the runtime tells.
+        reference_ms: Milliseconds of the reference network beside the run; 0 where the platform cannot run it.
+    """
 
     total_ms: list[float]
     node_ms: dict[int, list[float]] = field(default_factory=dict)
+    reference_ms: float = 0.0
 
 
 def relative_error(samples: list[float]) -> float:

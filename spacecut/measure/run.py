@@ -49,6 +49,7 @@ class Run:
         seconds: How long it took with building and loading.
         total_ms: Milliseconds of each timed inference.
         node_ms: Milliseconds of each node, by its position.
+        reference_ms: Milliseconds of the reference network beside this run; 0 where there is none.
         error: Why it failed; None where it did not.
     """
 
@@ -57,6 +58,7 @@ class Run:
     seconds: float
     total_ms: tuple[float, ...] = ()
     node_ms: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    reference_ms: float = 0.0
     error: str | None = None
 
     @cached_property

@@ -35,6 +35,7 @@ _runs = sql.Table(
     sql.Column("seconds", sql.Float, nullable=False),
     sql.Column("total_ms", sql.Text, nullable=False),
     sql.Column("node_ms", sql.Text, nullable=False),
+    sql.Column("reference_ms", sql.Float, nullable=False),
     sql.Column("error", sql.Text),
     sql.UniqueConstraint("platform", "network", "nodes", "repeat"),
 )
@@ -72,11 +73,18 @@ class Store:
         self._platform = number
 
     def runs(self) -> dict[Task, Run]:
-        """Every run of the platform, failed ones too."""
-        with self._engine.connect() as connection:
-            rows = connection.execute(sql.select(_runs).where(_runs.c.platform == self._platform)).mappings()
-            runs = (_read(row) for row in rows)
-            return {run.task: run for run in runs}
+        """Every run of the platform, failed ones too.
+
+        Raises:
+            InputError: The store holds something else, or is another version's.
+        """
+        try:
+            with self._engine.connect() as connection:
+                rows = connection.execute(sql.select(_runs).where(_runs.c.platform == self._platform)).mappings()
+                runs = (_read(row) for row in rows)
+                return {run.task: run for run in runs}
+        except (sql.exc.SQLAlchemyError, ValueError, KeyError, TypeError) as error:
+            raise InputError(f"the store cannot be read: {_problem(error)}; give another --store") from None
 
     def add(self, run: Run) -> None:
         """Commit a run; an earlier failure of the same task gives way to it.
@@ -93,6 +101,7 @@ class Store:
             "seconds": run.seconds,
             "total_ms": json.dumps(run.total_ms),
             "node_ms": json.dumps(run.node_ms),
+            "reference_ms": run.reference_ms,
             "error": run.error,
         }
         try:
@@ -124,5 +133,6 @@ def _read(row: Any) -> Run:
         row["seconds"],
         tuple(json.loads(row["total_ms"])),
         {int(node): tuple(times) for node, times in nodes.items()},
+        row["reference_ms"],
         row["error"],
     )

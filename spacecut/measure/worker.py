@@ -11,14 +11,14 @@ import selectors
 import subprocess
 import sys
 import time
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from types import TracebackType
 from typing import Any
 
 from spacecut.errors import MeasurementError, SpacecutError
 from spacecut.measure.protocol import Protocol, Samples, time_program
-from spacecut.operators import Network
-from spacecut.platforms import get_platform
+from spacecut.operators import Network, Operator
+from spacecut.platforms import Platform, Program, get_platform
 
 __all__ = ["Worker"]
 
@@ -58,7 +58,8 @@ class Worker:
         answer = self._ask({"network": network.key, "nodes": nodes, "protocol": asdict(protocol)}, protocol.timeout)
         if "error" in answer:
             raise MeasurementError(answer["error"])
-        return Samples(answer["total_ms"], {int(node): times for node, times in answer["node_ms"].items()})
+        nodes_ms = {int(node): times for node, times in answer["node_ms"].items()}
+        return Samples(answer["total_ms"], nodes_ms, answer["reference_ms"])
 
     def close(self) -> None:
         """End the process."""
@@ -117,6 +118,35 @@ def _pin(threads: int) -> None:
         os.sched_setaffinity(0, cores[-threads:])
 
 
+class _Reference:
+    """A small network that is timed beside every run, to tell whether the machine is disturbed."""
+
+    network = Network.single(Operator("conv2d", 64, 28, 28, 64, kernel=3, activation="relu"))
+
+    def __init__(self, platform: Platform) -> None:
+        try:
+            self._program: Program | None = platform.load(self.network)
+            self._before = self._glance()
+        except Exception:  # a platform that cannot run it is measured without
+            self._program = None
+
+    def _glance(self) -> float:
+        assert self._program is not None
+        times = []
+        for _ in range(2):
+            start = time.perf_counter()
+            self._program.run()
+            times.append((time.perf_counter() - start) * 1e3)
+        return min(times)
+
+    def beside(self) -> float:
+        """Milliseconds: the slower of a glance now and the one before."""
+        if self._program is None:
+            return 0.0
+        before, self._before = self._before, self._glance()
+        return max(before, self._before)
+
+
 def _serve() -> None:
     # What runtimes print must not mix with the answers: those get the real standard output to themselves.
     answers = os.fdopen(os.dup(1), "w")
@@ -133,6 +163,7 @@ def _serve() -> None:
     except (SpacecutError, OSError) as error:
         answer({"error": str(error)})
         return
+    reference = _Reference(platform)
     answer({})
     for line in sys.stdin:
         request = json.loads(line)
@@ -144,7 +175,7 @@ def _serve() -> None:
                 samples = time_program(program, Protocol(**request["protocol"]), request["nodes"], loading)
             finally:
                 program.close()
-            answer(asdict(samples))
+            answer(asdict(replace(samples, reference_ms=reference.beside())))
         except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded
             answer({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LAST_WORDS]}"})
 

@@ -53,9 +53,10 @@ def show_profile(console: Console, profile: Profile) -> None:
     evidence = profile.evidence
     console.print(f"measured on [bold]{profile.platform}[/]")
     console.print(
-        f"{len(profile.runs)} runs, {profile.seconds:.0f} s of measurement ({profile.fresh} runs made now, the others "
-        f"from the store); {len(evidence.operators)} operators seen, {len(evidence.totals)} networks timed end to end"
+        f"{len(profile.runs)} runs, {profile.seconds:.0f} s of measurement: {profile.fresh} made now, the others from "
+        f"the store; {profile.disturbed} while something else slowed the machine down"
     )
+    console.print(f"{len(evidence.operators)} operators seen, {len(evidence.totals)} networks timed end to end")
     if profile.failures:
         console.print(f"[red]{len(profile.failures)} runs failed[/]; the first: {profile.failures[0].error}")
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from dataclasses import dataclass
 
 import numpy as np
@@ -9,6 +10,7 @@ import numpy as np
 from spacecut.cut import Certificate
 from spacecut.errors import InputError
 from spacecut.latency import Profile
+from spacecut.latency.evidence import whole_latencies
 from spacecut.measure import Progress, interleave, platform_record
 from spacecut.operators import expand
 from spacecut.platforms import get_platform
@@ -86,7 +88,7 @@ class Verification:
     @property
     def violations(self) -> list[Checked]:
         """Pairs whose measured slow-down is above the certified one by more than the noise."""
-        return [pair for pair in self.pairs if pair.slowdown > self.certified + _SIGMAS * pair.noise]
+        return [pair for pair in self.pairs if pair.slowdown > self.certified + _SIGMAS * np.nan_to_num(pair.noise)]
 
 
 def verify(
@@ -125,13 +127,14 @@ def verify(
     rounded = np.stack([full.encode(_round_up(full, row, certificate))[0] for row in numbers])
     keys = [[workload.network(row).key for row in rows] for rows in (numbers, rounded)]
     references = _references(profile)
-    measured = interleave(platform, list(dict.fromkeys([*keys[0], *keys[1], *references])), passes, seed, progress)
+    networks = list(dict.fromkeys([*keys[0], *keys[1], *references]))
+    measured = whole_latencies(interleave(platform, networks, passes, seed, progress))
+    spread = _spread(measured.values())
     ratios = [float(np.median(measured[network])) / before for network, before in references.items()]
     predictions = model.predict(numbers), model.predict(rounded)
     pairs = []
     for index, (row, up) in enumerate(zip(numbers, rounded, strict=True)):
         one, other = measured[keys[0][index]], measured[keys[1][index]]
-        spread = np.std(np.log(one), ddof=1) ** 2 + np.std(np.log(other), ddof=1) ** 2 if passes > 1 else np.nan
         pairs.append(
             Checked(
                 dict(full.decode(row)),
@@ -140,11 +143,17 @@ def verify(
                 float(np.median(one)),
                 float(predictions[1][index]),
                 float(np.median(other)),
-                float(np.sqrt(spread * np.pi / 2 / passes)),  # of medians
+                spread * float(np.sqrt(np.pi / 2 * (1 / len(one) + 1 / len(other)))),  # of two medians
             )
         )
     drift = float(np.median(ratios)) - 1 if ratios else float("nan")
     return Verification(tuple(pairs), certificate.slowdown, platform_record(platform) == record, drift)
+
+
+def _spread(measured: Iterable[list[float]]) -> float:
+    """Relative standard deviation of a run, the typical one over the networks; NaN if none was run twice."""
+    deviations = [float(np.std(np.log(values), ddof=1)) for values in measured if len(values) > 1]
+    return float(np.median(deviations)) if deviations else float("nan")
 
 
 def _references(profile: Profile) -> dict[str, float]:
