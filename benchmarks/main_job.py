@@ -93,6 +93,7 @@ def plot(reductions: dict[str, spacecut.Reduction], path: Path) -> None:
 def main() -> None:
     """Measure everything and write the results."""
     today = datetime.now(UTC).date().isoformat()
+    RESULTS.mkdir(exist_ok=True)
     with tempfile.TemporaryDirectory() as folder:
         study, reductions = staircases(folder)
         plot(reductions, RESULTS / f"staircase-{today}.png")

@@ -25,9 +25,10 @@ from spacecut.measure import (
     platform_record,
     quiet_reference,
     quiet_runs,
+    settled,
 )
 from spacecut.measure.plan import WHOLE_NETWORKS, covering_sample, plan, sampled_networks
-from spacecut.measure.protocol import Samples, relative_error, time_program
+from spacecut.measure.protocol import Samples, time_program
 from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import Program, get_platform
 from spacecut.space import load_space
@@ -73,11 +74,9 @@ def test_what_was_dear_to_load_is_run_longer():
     assert len(samples.total_ms) > 1
 
 
-def test_relative_error_shrinks_with_samples_and_ignores_outliers():
-    few, many = [1.0, 1.1, 0.9, 1.0], [1.0, 1.1, 0.9, 1.0] * 25
-    assert relative_error(many) < relative_error(few)
-    assert relative_error([*many, 1000.0]) < 2 * relative_error(many)
-    assert relative_error([0.0, 0.0]) == float("inf")
+def test_repeats_end_once_enough_agree_with_the_fastest():
+    samples = time_program(Steady(), Protocol(warmup=0, least=4, most=50, spread=1e6), nodes=False)
+    assert len(samples.total_ms) == 4
 
 
 def test_covering_sample_shows_each_candidate_equally_often():
@@ -201,31 +200,55 @@ def _count(path):
         return 0
 
 
-def test_disturbed_runs_are_told_by_their_reference():
-    runs = [run_of(Task("a network", False, repeat), reference=1.0) for repeat in range(9)]
-    slow = run_of(Task("a network", False, 9), reference=1.3)
-    quiet = quiet_reference([*runs, slow])
-    assert quiet == 1.0
-    assert quiet_runs([*runs, slow], quiet) == runs
-    assert not quiet_runs([slow], quiet)
-    without = [run_of(Task("a network", False, 0))]
-    assert quiet_runs(without, quiet_reference(without)) == without
+def test_the_quiet_runs_are_those_that_agree_with_the_fastest():
+    runs = [run_of(Task("a network", False, repeat), ms) for repeat, ms in enumerate((1.25, 1.0, 1.01, 1.3, 1.029))]
+    assert quiet_runs(runs) == [runs[1], runs[2], runs[4]]
 
 
-def test_what_was_only_ever_disturbed_is_measured_again(tmp_path, monkeypatch):
+@pytest.mark.parametrize(
+    ("runs", "expected"),
+    [
+        (((1.0, 1.0), (1.01, 1.0)), True),
+        (((1.0, 1.0),), False),  # nothing to agree with
+        (((1.0, 1.0), (1.2, 1.0)), False),
+        (((1.0, 1.3), (1.01, 1.3)), False),  # both while the reference was slow
+        (((1.0, 1.3), (1.01, 1.05)), True),
+        (((1.0, 0.0), (1.01, 0.0)), True),  # no reference on this platform
+    ],
+)
+def test_a_network_is_settled_once_two_runs_agree_and_one_was_calm(runs, expected):
+    made = [
+        run_of(Task("a network", False, repeat), ms, reference=reference) for repeat, (ms, reference) in enumerate(runs)
+    ]
+    assert settled(made, 1.0) == expected
+
+
+def test_a_quiet_machine_is_what_the_fastest_references_tell():
+    runs = [run_of(Task("a network", False, repeat), reference=1.0 + repeat / 100) for repeat in range(11)]
+    assert quiet_reference(runs) == pytest.approx(1.01)
+    assert np.isnan(quiet_reference([run_of(Task("a network", False, 0))]))
+
+
+def test_a_mean_node_time_is_corrected_by_what_the_total_was_disturbed():
+    run = Run(Task("a network", True, 0), "", 0.1, (1.0,) * 8 + (6.0,) * 2, {0: (0.4,)})
+    assert run.low_ms == 1.0
+    assert run.low_node_ms == {0: pytest.approx(0.2)}
+
+
+def test_what_the_passes_do_not_agree_on_is_measured_again(tmp_path, monkeypatch):
     count = 0
 
     def measure(self, network, nodes, protocol):
         nonlocal count
         count += 1
-        return Samples([1.0], {0: [1.0]} if nodes else {}, 2.0 if count == 1 else 1.0)
+        return Samples([1.5 if count == 1 else 1.0], {0: [1.0]} if nodes else {}, 1.0)
 
     monkeypatch.setattr(Worker, "measure", measure)
     platform = get_platform("onnxruntime")
     store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
     networks = list(sampled_networks(expand(small_space())))
-    runs = Campaign(platform, store, QUICK).cover(networks, Budget(5.0, passes=1, more_passes=1))
+    runs = Campaign(platform, store, QUICK).cover(networks, Budget(5.0, passes=2, more_passes=2))
     tasks = [run.task for run in runs]
-    assert len(tasks) == len(set(tasks)) == 7  # three networks, each whole and by nodes, and one repair
-    assert [task.repeat for task in tasks] == [0] * 6 + [1]
-    assert tasks[6].network == tasks[0].network
+    assert len(tasks) == len(set(tasks)) == 13  # three networks, each whole and by nodes, twice, and one repair
+    assert [task.repeat for task in tasks] == [0] * 6 + [1] * 6 + [2]
+    assert tasks[12].network == tasks[0].network

@@ -23,9 +23,9 @@ from spacecut.measure import (
     Run,
     Store,
     Task,
+    is_calm,
     platform_record,
     quiet_reference,
-    quiet_runs,
     sampled_networks,
 )
 from spacecut.operators import Network, expand
@@ -65,8 +65,8 @@ class Profile:
     @property
     def disturbed(self) -> int:
         """How many runs were made while something else slowed the machine down."""
-        good = [run for run in self.runs if run.error is None]
-        return len(good) - len(quiet_runs(good, quiet_reference(good)))
+        quiet = quiet_reference(self.runs)
+        return sum(not is_calm(run, quiet) for run in self.runs if run.error is None)
 
     @property
     def seconds(self) -> float:

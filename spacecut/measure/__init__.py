@@ -1,7 +1,7 @@
 """The measuring protocol: warm-up, repeats, noise, isolation in a worker process, and the store of raw samples."""
 
 from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, platform_record
-from spacecut.measure.disturbance import quiet_reference, quiet_runs
+from spacecut.measure.disturbance import is_calm, quiet_reference, quiet_runs, settled
 from spacecut.measure.plan import sampled_networks
 from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
@@ -20,8 +20,10 @@ __all__ = [
     "Task",
     "Worker",
     "interleave",
+    "is_calm",
     "platform_record",
     "quiet_reference",
     "quiet_runs",
     "sampled_networks",
+    "settled",
 ]

@@ -10,7 +10,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from spacecut.errors import MeasurementError
-from spacecut.measure.disturbance import quiet_reference, quiet_runs
+from spacecut.measure.disturbance import quiet_reference, settled
 from spacecut.measure.machine import machine
 from spacecut.measure.plan import plan
 from spacecut.measure.protocol import Protocol
@@ -35,14 +35,15 @@ class Budget:
     Attributes:
         seconds: About how much measurement a space gets; the number of networks follows from it.
         passes: Every network is run so many times at least, far apart in time, so that drift is not taken for a step.
-        repairs: So many further times what was only ever measured while the machine was disturbed is measured again.
+        repairs: So many further times what is not settled yet, since the machine was disturbed, is measured again
+            within the seconds.
         more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
     """
 
     seconds: float = 120.0
     passes: int = 3
     more_passes: int = 7
-    repairs: int = 2
+    repairs: int = 8
 
 
 def platform_record(platform: Platform) -> PlatformRecord:
@@ -84,7 +85,7 @@ class Campaign:
             MeasurementError: Nothing can be measured.
         """
         runs: list[Run] = []
-        share = budget.seconds / budget.passes
+        share = budget.seconds / (budget.passes + 1)  # the last one is for what has to be measured again
         spent = 0.0
         chosen: list[Task] = []
         groups = plan(networks, self._platform.tells_node_times)
@@ -108,8 +109,13 @@ class Campaign:
                     self._progress(whole, max(spent * budget.passes, whole))
                 repeat += 1
             for repair in range(budget.repairs):
-                for task in _disturbed(runs):
-                    runs.append(self._run(replace(task, repeat=repeat + repair)))
+                for task in _unsettled(runs):
+                    if whole >= budget.seconds:
+                        break
+                    run = self._run(replace(task, repeat=repeat + repair))
+                    runs.append(run)
+                    whole += run.seconds
+                    self._progress(whole, max(budget.seconds, whole))
         finally:
             self._worker.close()
         if all(run.error for run in runs):
@@ -133,13 +139,14 @@ class Campaign:
         return run
 
 
-def _disturbed(runs: list[Run]) -> list[Task]:
-    """What has no quiet run."""
+def _unsettled(runs: list[Run]) -> list[Task]:
+    """What runs do not agree on yet."""
     quiet = quiet_reference(runs)
     by_task: dict[Task, list[Run]] = {}
     for run in runs:
-        by_task.setdefault(replace(run.task, repeat=0), []).append(run)
-    return [task for task, found in by_task.items() if not quiet_runs(found, quiet)]
+        if run.error is None:
+            by_task.setdefault(replace(run.task, repeat=0), []).append(run)
+    return [task for task, found in by_task.items() if not settled(found, quiet)]
 
 
 def interleave(

@@ -1,7 +1,8 @@
 """Telling quiet runs from disturbed ones on a machine that others use too.
 
-Beside every run the worker times one small reference network. While something else slows the machine down, the
-reference slows down with it: such a run says little about the network, and is left out where a quiet one exists.
+Disturbances only ever add time, and come and go. So of the runs of a network those count that agree with the fastest;
+it is settled once two do and one of them was calm: beside every run the worker times one small reference network,
+which slows down together with the machine.
 """
 
 from __future__ import annotations
@@ -12,10 +13,12 @@ import numpy as np
 
 from spacecut.measure.run import Run
 
-__all__ = ["DISTURBED", "quiet_reference", "quiet_runs"]
+__all__ = ["AGREEING", "DISTURBED", "is_calm", "quiet_reference", "quiet_runs", "settled"]
 
+AGREEING = 1.03
+"""Runs of a network agree while one takes less than so many times what the other takes."""
 DISTURBED = 1.1
-"""A run is disturbed when its reference took so many times what it takes while the machine is quiet."""
+"""A run was not calm when its reference took so many times what it takes while the machine is quiet."""
 _QUIET_SHARE = 10  # percentile of the references that stands for a quiet machine
 
 
@@ -25,6 +28,18 @@ def quiet_reference(runs: Iterable[Run]) -> float:
     return float(np.percentile(references, _QUIET_SHARE)) if references else float("nan")
 
 
-def quiet_runs(runs: Sequence[Run], quiet: float) -> list[Run]:
-    """Those of a network's runs that were not disturbed; none where all were."""
-    return [run for run in runs if not run.reference_ms > DISTURBED * quiet]
+def is_calm(run: Run, quiet: float) -> bool:
+    """Whether the reference beside the run took about the ``quiet`` ms; a run without reference passes for calm."""
+    return not run.reference_ms > DISTURBED * quiet
+
+
+def quiet_runs(runs: Sequence[Run]) -> list[Run]:
+    """Those of one task's successful runs that agree with the fastest."""
+    fastest = min(run.low_ms for run in runs)
+    return [run for run in runs if run.low_ms <= AGREEING * fastest]
+
+
+def settled(runs: Sequence[Run], quiet: float) -> bool:
+    """Whether one task's successful runs tell what it takes on a quiet machine, whose reference takes ``quiet`` ms."""
+    kept = quiet_runs(runs)
+    return len(kept) > 1 and any(is_calm(run, quiet) for run in kept)

@@ -1,4 +1,4 @@
-"""How a loaded program is timed: warm-up, then repeats until the spread is small or a cap is reached."""
+"""How a loaded program is timed: warm-up, then repeats until enough of them agree or a cap is reached."""
 
 from __future__ import annotations
 
@@ -6,14 +6,9 @@ import gc
 import time
 from dataclasses import dataclass, field
 
-import numpy as np
-
 from spacecut.platforms import Program
 
-__all__ = ["Protocol", "Samples", "relative_error", "time_program"]
-
-_NORMAL_IQR = 1.349  # interquartile range of a standard normal
-_MEDIAN_ERROR = 1.2533  # standard error of a normal sample's median, relative to its mean's
+__all__ = ["Protocol", "Samples", "time_program"]
 
 
 @dataclass(frozen=True)
@@ -22,18 +17,19 @@ class Protocol:
 
     Attributes:
         warmup: Untimed inferences first.
-        least, most: Timed inferences; ``most`` only bounds those beyond the time that loading took, which is
-            spent on inferences in any case.
+        least: So many inferences must agree with the fastest.
+        most: Timed inferences; only bounds those beyond the time that loading took, which is spent on inferences in
+            any case.
         seconds: No further inference is begun after this long.
-        spread: Enough once the median's standard error is below this share of it.
+        spread: Inferences agree with the fastest within this share of it.
         timeout: Seconds after which a run counts as hung and its worker is ended.
     """
 
     warmup: int = 2
     least: int = 6
-    most: int = 20
+    most: int = 40
     seconds: float = 0.5
-    spread: float = 0.01
+    spread: float = 0.02
     timeout: float = 120.0
 
 
@@ -50,14 +46,6 @@ class Samples:
     total_ms: list[float]
     node_ms: dict[int, list[float]] = field(default_factory=dict)
     reference_ms: float = 0.0
-
-
-def relative_error(samples: list[float]) -> float:
-    """Standard error of the median of ``samples``, as a share of it; robust to outliers."""
-    low, middle, high = np.percentile(samples, (25, 50, 75))
-    if middle <= 0:
-        return float("inf")
-    return float(_MEDIAN_ERROR * (high - low) / _NORMAL_IQR / np.sqrt(len(samples)) / middle)
 
 
 def time_program(program: Program, protocol: Protocol, nodes: bool, loading: float = 0.0) -> Samples:
@@ -82,8 +70,9 @@ def time_program(program: Program, protocol: Protocol, nodes: bool, loading: flo
             program.run()
             end = time.perf_counter()
             total.append((end - start) * 1e3)
-            quiet = len(total) >= protocol.least and relative_error(total) < protocol.spread
-            if end - begin > protocol.seconds or (end - begin > loading and (quiet or len(total) >= protocol.most)):
+            limit = (1 + protocol.spread) * min(total)
+            enough = len(total) >= protocol.most or sum(sample <= limit for sample in total) >= protocol.least
+            if end - begin > protocol.seconds or (end - begin > loading and enough):
                 break
     finally:
         if collecting:
