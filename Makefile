@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job clean
+.PHONY: demo test lint bench-main-job bench-steps clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -20,6 +20,9 @@ lint: .venv/all
 
 bench-main-job: .venv/all
 	$(BIN)/python benchmarks/main_job.py
+
+bench-steps: .venv/all
+	$(BIN)/python benchmarks/steps.py
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt
