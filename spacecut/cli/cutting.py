@@ -17,6 +17,7 @@ from spacecut.latency import profile as profile_space
 from spacecut.measure import DEFAULT_STORE, Budget
 from spacecut.operators import Network
 from spacecut.operators.onnx_reader import read_onnx
+from spacecut.platforms import get_platform
 from spacecut.report import show_prediction, show_profile, show_reduction
 from spacecut.space import SearchSpace, load_space
 
@@ -120,6 +121,7 @@ def _profiled(
         return load_profile(platform)
     if not 0 < budget < float("inf"):
         raise InputError(f"--budget must be a positive number of seconds, not {budget}")
+    get_platform(platform, threads, batch)  # what is wrong with it is said before a progress bar begins
     with progress(f"measuring on {platform}") as told:
         return profile_space(
             subject, platform, threads=threads, batch=batch, store=store, budget=Budget(budget), progress=told
