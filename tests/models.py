@@ -11,6 +11,7 @@ import numpy as np
 from hypothesis import strategies as st
 
 from spacecut.cut import Reduction
+from spacecut.cut.selection import SAFETY
 from spacecut.latency import Calibration, LatencyModel, Profile
 from spacecut.latency.estimator import Costs
 from spacecut.measure import PlatformRecord
@@ -30,6 +31,10 @@ def space_of(choices: Mapping[str, Any], network: list[dict[str, Any]], name: st
     return SearchSpace(SpaceDocument.model_validate(content))
 
 
+MODEL_ERROR = 0.01
+"""Relative error of a given model on whole networks."""
+
+
 def random_costs(seed: int, whole: bool = False) -> Cost:
     """A cost that an operator always has; whole quarters of a millisecond make ties."""
 
@@ -47,7 +52,12 @@ def model_of(
     workload = expand(space)
     mean = np.asarray([cost(operator) for operator in workload.operators])
     costs = Costs(mean, mean * error, np.ones(len(mean), dtype=np.int64))
-    return LatencyModel(workload, costs, Calibration(overhead, scale, 0.01, 8))
+    return LatencyModel(workload, costs, Calibration(overhead, scale, MODEL_ERROR, 8))
+
+
+def asked_for(bound: float) -> float:
+    """The hard bound to ask for, so that predictions up to ``bound`` are surely within it."""
+    return bound * (1 + SAFETY * MODEL_ERROR)
 
 
 class GivenProfile(Profile):

@@ -68,6 +68,17 @@ def test_cut_score_verify_on_every_live_platform(workspace, platform):
     assert scored["largest"][0]["architecture"] == {"width": 48}
     assert scored["pareto"]
 
+    checked = answer("check-certificate", directory, cwd=workspace)
+    assert checked["holds"]
+    assert checked["slowdown"] == content["certificate"]["slowdown"]
+    certificate = workspace / directory / "certificate.json"
+    honest = certificate.read_text()
+    certificate.write_text(json.dumps({**json.loads(honest), "full_size": "7"}))
+    refused = run("check-certificate", directory, cwd=workspace)
+    assert refused.returncode == 2
+    assert "does not hold: the full space has" in refused.stderr
+    certificate.write_text(honest)
+
     verified = answer("verify", directory, "--samples", "3", cwd=workspace)
     assert len(verified["pairs"]) == 3
     assert all(pair["measured_ms"] > 0 for pair in verified["pairs"])
@@ -84,6 +95,9 @@ def test_cut_of_a_large_space_within_a_short_budget(workspace):
     assert content["certificate"]["slowdown"] >= 0
     target = answer(*arguments, "--target-size", "4^13", cwd=workspace)
     assert int(target["reduced_size"]) <= 4**13
+    assert target["target_size"] == str(4**13)
+    assert target["tolerance"] is None
+    assert 0 <= target["front_inflation"]["mean"] <= target["front_inflation"]["worst"]
     shown = run(*arguments, cwd=workspace)
     assert "certificate" in shown.stdout
     assert "slot12" in shown.stdout

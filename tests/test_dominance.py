@@ -11,6 +11,7 @@ from hypothesis import strategies as st
 from models import (
     Cost,
     GivenProfile,
+    asked_for,
     contexts,
     enumerated,
     latencies,
@@ -55,7 +56,7 @@ def test_a_dominator_is_kept_and_at_least_as_good(
     profile = GivenProfile(space, random_costs(seed, whole=True), error)
     model = profile.latency_model(space)
     bound = None if share is None else model.fastest()[0] * (1 - share) + model.slowest()[0] * share
-    reduction = cut(space, profile, tolerance=tolerance, max_latency=bound)
+    reduction = cut(space, profile, tolerance=tolerance, max_latency=None if bound is None else asked_for(bound))
     for choice in space.choices:
         decisions = {decision.candidate: decision for decision in of_choice(reduction.decisions, choice.name)}
         assert list(decisions) == list(choice.candidates)

@@ -26,7 +26,7 @@ app = typer.Typer(
 )
 for command in (
     listing.platforms, listing.spaces, cutting.profile, cutting.cut, scoring.score, cutting.predict,
-    scoring.verify,
+    scoring.verify, scoring.check_certificate,
 ):  # fmt: skip
     app.command()(command)
 

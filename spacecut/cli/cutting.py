@@ -69,7 +69,8 @@ def cut(
         float | None, typer.Option(help="Share that a better candidate may be slower.", show_default=str(TOLERANCE))
     ] = None,
     target_size: Annotated[
-        str | None, typer.Option(help="Cut down to so many architectures, such as 4^13, instead.")
+        str | None,
+        typer.Option(help="Instead: keep what the best networks need most, so many architectures, such as 4^13."),
     ] = None,
     max_latency: Annotated[
         float | None, typer.Option(help="Also drop what is in no architecture of at most so many ms.")
@@ -156,9 +157,11 @@ def _reduction_json(reduction: Reduction) -> dict[str, Any]:
         "full_size": str(reduction.full.size),
         "reduced_size": str(reduction.space.size),
         "tolerance": reduction.tolerance,
+        "target_size": None if reduction.target_size is None else str(reduction.target_size),
         "max_latency_ms": reduction.max_latency,
         "kept": {choice.name: list(choice.candidates) for choice in reduction.space.choices},
         "decisions": [asdict(decision) for decision in reduction.decisions],
         "certificate": reduction.certificate.as_json(),
+        "front_inflation": None if reduction.inflation is None else reduction.inflation.as_json(),
         "profile": _profile_json(reduction.profile),
     }

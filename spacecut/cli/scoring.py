@@ -1,4 +1,4 @@
-"""``spacecut score`` and ``spacecut verify``."""
+"""``spacecut score``, ``spacecut verify`` and ``spacecut check-certificate``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,16 @@ import numpy as np
 import typer
 
 from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cut import check_certificate as check
 from spacecut.cut import load_reduction
+from spacecut.errors import InputError
 from spacecut.report import show_score, show_verification
+from spacecut.report.ranges import shown_size
 from spacecut.score import Score, Verification
 from spacecut.score import score as score_space
 from spacecut.score import verify as verify_reduction
 
-__all__ = ["score", "verify"]
+__all__ = ["check_certificate", "score", "verify"]
 
 Directory = Annotated[Path, typer.Argument(metavar="DIR", help="What `spacecut cut ... -o DIR` wrote.")]
 
@@ -58,6 +61,21 @@ def verify(
         emit("verify", _verification_json(result))
     else:
         show_verification(out(), result)
+
+
+def check_certificate(directory: Directory, as_json: Json = False) -> None:
+    """Derive a certificate again from the saved files alone, by another algorithm; exit status 2 if it fails."""
+    full, reduced, profile, certificate = load_reduction(directory)
+    found = check(full, reduced, certificate, profile.latency_model(full))
+    if not found.holds:
+        raise InputError(f"{directory}: the certificate does not hold: {'; '.join(found.problems)}; cut again")
+    if as_json:
+        emit("check-certificate", {"holds": True, "excess_ms": found.excess_ms, **certificate.as_json()})
+    else:
+        out().print(
+            f"the certificate [green]holds[/]: of {shown_size(certificate.full_size)} architectures none is slowed "
+            f"down by more than {certificate.slowdown:.4%} or {certificate.slowdown_ms:.6g} ms"
+        )
 
 
 def _score_json(score: Score) -> dict[str, Any]:

@@ -86,8 +86,8 @@ def certify(
     """
     space = model.space
     images = [chosen[numbers] for chosen, numbers in zip(maps, possible, strict=True)]
-    before = [_over(table, possible) for table in model.tables]
-    after = [_over(table, images) for table in model.tables]
+    before = [table.over(possible) for table in model.tables]
+    after = [table.over(images) for table in model.tables]
     lengths = [len(numbers) for numbers in possible]
 
     def largest(weight: float) -> tuple[float, np.ndarray]:
@@ -128,12 +128,6 @@ def certify(
         model.calibration.error,
         pairs,
     )
-
-
-def _over(table: SumTable, numbers: Sequence[np.ndarray]) -> SumTable:
-    """A table over some candidate numbers of each choice."""
-    picked = np.ix_(*(numbers[position] for position in table.scope))
-    return SumTable(table.scope, table.values[picked] if table.scope else table.values)
 
 
 def _picked(numbers: Sequence[np.ndarray], taken: np.ndarray) -> np.ndarray:

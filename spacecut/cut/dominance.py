@@ -14,7 +14,7 @@ import numpy as np
 from spacecut.latency import LatencyModel
 from spacecut.operators import Factor
 
-__all__ = ["SIGMAS", "Comparison", "Drop", "compare", "dominated"]
+__all__ = ["SIGMAS", "Comparison", "Drop", "compare", "dominated", "rounded_up"]
 
 SIGMAS = 2.0
 """A difference within so many standard errors is not a difference."""
@@ -48,10 +48,10 @@ class Comparison:
 
 @dataclass(frozen=True)
 class Drop:
-    """A candidate that falls, by number, and the one that dominates it."""
+    """A candidate that falls, by number, and the better one that takes its place; None where there is none."""
 
     candidate: int
-    dominator: int
+    dominator: int | None
 
 
 def compare(model: LatencyModel, position: int) -> Comparison:
@@ -106,3 +106,19 @@ def dominated(comparison: Comparison, not_worse: np.ndarray, tolerance: float) -
         else:
             kept[candidate] = True
     return drops
+
+
+def rounded_up(comparison: Comparison, not_worse: np.ndarray, start: np.ndarray, kept: np.ndarray) -> list[Drop]:
+    """What takes the place of those candidates that were dropped: the fastest of the better ones that are kept.
+
+    Args:
+        comparison: Of all pairs.
+        not_worse: The quality order, ``[i, j]``: ``j`` is at least as good as ``i``.
+        start: Candidate numbers there were.
+        kept: Candidate numbers there are.
+    """
+    found = []
+    for candidate in np.setdiff1d(start, kept).tolist():
+        better = kept[not_worse[candidate, kept]]
+        found.append(Drop(candidate, int(better[comparison.mean[candidate, better].argmin()]) if len(better) else None))
+    return found

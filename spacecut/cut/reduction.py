@@ -4,25 +4,25 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import asdict, dataclass, fields, replace
 from pathlib import Path
 
 import numpy as np
 
 from spacecut.cut.certificate import Certificate, certify
-from spacecut.cut.dominance import Comparison, Drop, compare, dominated
+from spacecut.cut.dominance import Drop
+from spacecut.cut.inflation import Inflation
+from spacecut.cut.selection import Question, by_dominance, jointly
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel, Profile, load_profile
-from spacecut.latency.elimination import SUM_ERROR, min_marginals
-from spacecut.space import Candidate, Choice, SearchSpace, load_space, save_space
+from spacecut.space import Candidate, SearchSpace, load_space, save_space
 
 __all__ = ["TOLERANCE", "Decision", "Reduction", "cut", "load_reduction"]
 
-KEPT, DOMINATED, TOO_SLOW = "kept", "dominated", "too slow"
+KEPT, DOMINATED, OFF_THE_FRONT, TOO_SLOW = "kept", "dominated", "off the front", "too slow"
 TOLERANCE = 0.02
 """What a better candidate may cost more of the layers it touches, unless another tolerance is asked for."""
-_HALVINGS = 30
 _FILES = {"full": "space.yaml", "reduced": "reduced.yaml", "profile": "profile.jsonl.gz"}
 
 
@@ -33,10 +33,10 @@ class Decision:
     Attributes:
         choice, candidate: Which.
         shown: The candidate with its attributes, for a person.
-        verdict: ``kept``, ``dominated`` (a better one is not slower) or ``too slow`` (in no architecture within the
-            latency bound).
+        verdict: ``kept``, ``dominated`` (a better one is not slower), ``off the front`` (the best networks do without
+            it) or ``too slow`` (in no architecture within the latency bound).
         latency_ms: Mean over the contexts of the layers that the choice touches.
-        dominator: The better candidate that takes its place, where it is dominated.
+        dominator: The better candidate that takes its place; None where it is kept, or none is known to be better.
         slowdown_ms: What that one costs more, mean over the contexts; negative where it is faster.
         noise_ms: Standard error of ``slowdown_ms``.
         worst_ms: What it costs more in the worst context.
@@ -64,8 +64,10 @@ class Reduction:
         space: What is left of it.
         decisions: One for every candidate of the full space, in order.
         certificate: What rounding up to the reduced space can cost at the worst.
-        tolerance: The tolerance it was made with.
+        tolerance: The tolerance it was made with; None where it was made for a size.
         max_latency: The bound in ms that it was made with, if any.
+        target_size: The size that it was made for, if any.
+        inflation: What it does to the fronts of quality functions, where it was made for a size.
         profile: The measurements.
         model: The latency model over the full space.
     """
@@ -74,8 +76,10 @@ class Reduction:
     space: SearchSpace
     decisions: tuple[Decision, ...]
     certificate: Certificate
-    tolerance: float
+    tolerance: float | None
     max_latency: float | None
+    target_size: int | None
+    inflation: Inflation | None
     profile: Profile
     model: LatencyModel
 
@@ -101,7 +105,9 @@ class Reduction:
             content = {
                 "spacecut_certificate": 1,
                 "tolerance": self.tolerance,
+                "target_size": None if self.target_size is None else str(self.target_size),
                 "max_latency_ms": self.max_latency,
+                "front_inflation": None if self.inflation is None else self.inflation.as_json(),
                 **self.certificate.as_json(),
             }
             (folder / "certificate.json").write_text(json.dumps(content, indent=1) + "\n")
@@ -137,104 +143,67 @@ def cut(
 ) -> Reduction:
     """Cut a search space by what was measured.
 
+    With a tolerance, each candidate falls that a better one dominates. With a target size, candidates are chosen
+    jointly over all choices, so that the fronts of many quality functions move least.
+
     Args:
         space: The space.
         profile: Measurements of its operators.
         tolerance: Share of the touched layers' latency that a better candidate may cost more; 0: only within noise.
-        target_size: Instead, leave at most so many architectures, at a tolerance as small as halving finds.
-        max_latency: Also drop candidates that no architecture within so many predicted ms contains.
+        target_size: Instead, leave at most so many architectures.
+        max_latency: Also drop candidates that no architecture within so many ms contains. Predictions must stay below
+            it by the model's error, so that what is promised holds in the world.
 
     Raises:
         InputError: A bad argument, an operator that was not measured, a bound that nothing meets, or a size that
-            dominance cannot reach.
+            cannot be reached.
     """
     if not 0 <= tolerance < float("inf"):
         raise InputError(f"the tolerance must be a share such as 0.02, not {tolerance}")
     if target_size is not None and target_size < 1:
         raise InputError(f"the target size must be at least 1, not {target_size}")
     model = profile.latency_model(space)
-    least = min_marginals(model.trellis)
-    feasible = [np.ones(length, dtype=bool) for length in space.lengths]
-    if max_latency is not None:
-        within = max_latency * (1 + SUM_ERROR)
-        fastest = model.fastest()[0]
-        if not fastest <= within:
-            raise InputError(
-                f"no architecture of {space.name} takes at most {max_latency:g} ms; the fastest takes {fastest:.6g} ms:"
-                " raise --max-latency"
-            )
-        feasible = [values <= within for values in least]
-    comparisons = [compare(model, position) for position in range(len(space.choices))]
-
-    def drops_at(share: float) -> list[list[Drop]]:
-        return [
-            _within(feasible[position], comparisons[position], choice.not_worse(), share)
-            for position, choice in enumerate(space.choices)
-        ]
-
-    def size_at(share: float) -> int:
-        size = 1
-        for candidates, drops in zip(feasible, drops_at(share), strict=True):
-            size *= int(candidates.sum()) - len(drops)
-        return size
-
-    if target_size is not None:
-        tolerance = _tolerance_for(target_size, size_at)
-    drops = drops_at(tolerance)
+    question = Question.of(model, max_latency)
+    if target_size is None:
+        fallen, inflation, verdict = by_dominance(question, tolerance), None, DOMINATED
+    else:
+        (fallen, inflation), verdict = jointly(question, target_size), OFF_THE_FRONT
     maps = [np.arange(length) for length in space.lengths]
-    for position, found in enumerate(drops):
-        for drop in found:
-            maps[position][drop.candidate] = drop.dominator
+    for rounded, drops in zip(maps, fallen, strict=True):
+        for drop in drops:
+            rounded[drop.candidate] = -1 if drop.dominator is None else drop.dominator
+    covered = [
+        np.flatnonzero(possible & (rounded >= 0)) for possible, rounded in zip(question.feasible, maps, strict=True)
+    ]
     decisions = [
-        decision
-        for position, choice in enumerate(space.choices)
-        for decision in _decisions(choice, comparisons[position], drops[position], feasible[position], least[position])
+        decision for position, drops in enumerate(fallen) for decision in _decisions(question, position, drops, verdict)
     ]
     kept: dict[str, list[Candidate]] = {choice.name: [] for choice in space.choices}
     for decision in decisions:
         if decision.verdict == KEPT:
             kept[decision.choice].append(decision.candidate)
-    possible = [np.flatnonzero(candidates) for candidates in feasible]
-    certificate = certify(model, maps, possible, str(profile.platform))
-    reduced = space.restrict(kept)
-    return Reduction(space, reduced, tuple(decisions), certificate, tolerance, max_latency, profile, model)
+    return Reduction(
+        space,
+        space.restrict(kept),
+        tuple(decisions),
+        certify(model, maps, covered, str(profile.platform)),
+        tolerance if target_size is None else None,
+        max_latency,
+        target_size,
+        inflation,
+        profile,
+        model,
+    )
 
 
-def _within(feasible: np.ndarray, comparison: Comparison, not_worse: np.ndarray, tolerance: float) -> list[Drop]:
-    """Dominance among the feasible candidates only."""
-    order = not_worse & feasible[None, :] & feasible[:, None]
-    return [drop for drop in dominated(comparison, order, tolerance) if feasible[drop.candidate]]
-
-
-def _tolerance_for(target_size: int, size_at: Callable[[float], int]) -> float:
-    """A tolerance that leaves at most ``target_size`` architectures, as small as halving finds."""
-    if size_at(0.0) <= target_size:
-        return 0.0
-    high = 0.01
-    while size_at(high) > target_size:
-        high *= 2
-        if high > 1e6:
-            raise InputError(
-                f"the target size {target_size} is out of reach: the quality order lets dominance go down to "
-                f"{size_at(high)}; raise --target-size or declare more of the order in the space"
-            )
-    low = 0.0
-    for _ in range(_HALVINGS):
-        middle = (low + high) / 2
-        if size_at(middle) <= target_size:
-            high = middle
-        else:
-            low = middle
-    return high
-
-
-def _decisions(
-    choice: Choice, comparison: Comparison, drops: Sequence[Drop], feasible: np.ndarray, least: np.ndarray
-) -> list[Decision]:
+def _decisions(question: Question, position: int, drops: Sequence[Drop], why: str) -> list[Decision]:
+    """What became of each candidate of a choice; ``why`` is the verdict on those in ``drops``."""
+    choice, comparison = question.model.space.choices[position], question.comparisons[position]
+    feasible, least = question.feasible[position], question.least[position]
     fallen = {drop.candidate: drop.dominator for drop in drops}
     decisions = []
     for number, candidate in enumerate(choice.candidates):
-        verdict = DOMINATED if number in fallen else KEPT if feasible[number] else TOO_SLOW
+        verdict = why if number in fallen else KEPT if feasible[number] else TOO_SLOW
         decision = Decision(
             choice.name,
             candidate,
@@ -243,8 +212,7 @@ def _decisions(
             latency_ms=float(comparison.own[number]),
             least_ms=float(least[number]),
         )
-        if number in fallen:
-            other = fallen[number]
+        if (other := fallen.get(number)) is not None:
             decision = replace(
                 decision,
                 dominator=choice.candidates[other],

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections import defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from statistics import NormalDist
@@ -82,8 +83,12 @@ class LatencyModel:
     @cached_property
     def trellis(self) -> Trellis:
         """The latency laid out for exact answers over all architectures."""
+        return self.trellis_over([np.arange(length) for length in self.space.lengths])
+
+    def trellis_over(self, kept: Sequence[np.ndarray]) -> Trellis:
+        """The same over some of the candidates, given by their numbers for every choice."""
         overhead = SumTable((), np.asarray(self.calibration.overhead_ms))
-        return Trellis(self.space.lengths, (*self.tables, overhead))
+        return Trellis([len(numbers) for numbers in kept], [*(table.over(kept) for table in self.tables), overhead])
 
     def predict(self, architectures: Architecture | np.ndarray) -> np.ndarray:
         """Latency in ms of architectures.

@@ -32,6 +32,12 @@ class SumTable:
     scope: Scope
     values: np.ndarray
 
+    def over(self, kept: Sequence[np.ndarray]) -> SumTable:
+        """The table over some of the candidates, given by their numbers for every choice."""
+        if not self.scope:
+            return self
+        return SumTable(self.scope, self.values[np.ix_(*(kept[position] for position in self.scope))])
+
 
 @dataclass(frozen=True)
 class Stage:

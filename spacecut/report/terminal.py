@@ -71,9 +71,16 @@ def show_reduction(console: Console, reduction: Reduction, files: list[Path]) ->
     before, after = reduction.full.size, reduction.space.size
     console.print(
         f"\n[bold]{reduction.full.name}: {shown_size(before)} -> {shown_size(after)} architectures[/]"
-        f" ({before / after:.3g} times fewer), tolerance {reduction.tolerance:.3g}"
+        f" ({before / after:.3g} times fewer)"
+        + (f", tolerance {reduction.tolerance:.3g}" if reduction.tolerance is not None else "")
         + (f", at most {reduction.max_latency:g} ms" if reduction.max_latency is not None else "")
     )
+    if (inflation := reduction.inflation) is not None:
+        console.print(
+            f"fronts: at equal quality the best networks are [bold]{inflation.mean:.2%}[/] slower on average, "
+            f"{inflation.worst:.1%} at the worst, over {inflation.functions} quality functions between "
+            f"{inflation.band[0]:.3g} and {inflation.band[1]:.3g} ms"
+        )
     certificate = reduction.certificate
     error = certificate.model_error
     known = "not checked on whole networks" if np.isnan(error) else f"which errs by {error:.1%} (rms)"

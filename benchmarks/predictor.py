@@ -1,0 +1,244 @@
+"""How well latency is predicted: ours and its peers, on held-out networks of five spaces on every live platform.
+
+    make bench-predictor
+
+Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
+about an hour and a half. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from
+there, and ``--fresh`` measures everything anew.
+
+For each pair of space and platform: our profile in at most two minutes of measurement; then, after the model is
+fitted, held-out networks across the whole latency range; then operators alone, for the peers: all those of the
+held-out networks (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten
+times as many.
+"""
+
+from __future__ import annotations
+
+import argparse
+import shutil
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from datetime import UTC, datetime
+from pathlib import Path
+
+import numpy as np
+from peers import by_flops, by_forests, by_look_up, measured_alone
+from scipy.stats import spearmanr
+
+import spacecut
+from spacecut.latency.evidence import whole_latencies
+from spacecut.measure import Run, interleave, platform_record
+from spacecut.operators import Network, expand
+from spacecut.operators.operator import decode
+from spacecut.platforms import get_platform
+
+RESULTS = Path(__file__).parent / "results"
+FOLDER = Path(".spacecut/predictor")
+FORESTS = Path(".venv/nn-meter/bin/python")
+SPACES = (
+    "metapruning/mobilenet_v1",
+    "metapruning/mobilenet_v2",
+    "metapruning/resnet50",
+    "ofa/mobilenet_v3",
+    "nasbench201/cell",
+)
+PLATFORMS = ("onnxruntime", "openvino", "litert")
+HELD_OUT = 40
+PASSES = 6
+MOST_ALONE = 2000
+"""No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
+
+
+@dataclass(frozen=True)
+class Row:
+    """How one predictor did on one pair."""
+
+    space: str
+    platform: str
+    predictor: str
+    measurements: int
+    seconds: float
+    errors: np.ndarray
+    rank: float
+    per_prediction: float
+
+    def line(self) -> str:
+        """The row as Markdown."""
+        near = [f"{np.mean(np.abs(self.errors) <= share):.1%}" for share in (0.05, 0.10)]
+        speed = f"{1e6 * self.per_prediction:.3g}" if self.per_prediction else "-"
+        return (
+            f"| {self.space} | {self.platform} | {self.predictor} | {' | '.join(near)} | "
+            f"{np.mean(np.abs(self.errors)):.1%} | {self.rank:.3f} | {self.measurements} | {self.seconds:.0f} | "
+            f"{speed} |"
+        )
+
+
+def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
+    """Architectures across the whole range, ``[count, choices]``: each leans to small or large candidates as a whole.
+
+    Uniform samples of a large space all lie around the mean. Here candidates are drawn from a beta distribution whose
+    mean is itself drawn uniformly, architecture by architecture. Candidates without an order by size are drawn
+    uniformly.
+    """
+    generator = np.random.default_rng(seed)
+    lean = generator.random((count, 1))
+    place = generator.beta(0.3 + 3 * lean, 0.3 + 3 * (1 - lean), (count, len(space.lengths)))
+    unordered = [choice.order != "larger" for choice in space.choices]
+    place[:, unordered] = generator.random((count, sum(unordered)))
+    numbers = (place * np.asarray(space.lengths)).astype(np.int64)
+    return np.minimum(numbers, np.asarray(space.lengths) - 1)
+
+
+def kept(path: Path, platform: str, networks: Sequence[str], passes: int, seed: int) -> list[Run]:
+    """Runs of networks, from the file if they were made before."""
+    if not path.exists():
+        target = get_platform(platform)
+        runs = interleave(target, list(networks), passes, seed)
+        spacecut.Profile(platform_record(target), path.stem, runs).save(path)
+    return list(spacecut.load_profile(path).runs)
+
+
+def pair(name: str, platform: str, peers: bool) -> list[Row]:
+    """All rows of a space on a platform."""
+    space = spacecut.load_space(name)
+    stem = f"{name.replace('/', '-')}-{platform}"
+    profile = spacecut.profile(space, platform, store=str(FOLDER / f"{stem}.sqlite"))
+    model = profile.latency_model(space)
+    workload = expand(space)
+    drawn = held_out(space, 2 * HELD_OUT, seed=2026)
+    # Of NAS-Bench-201 some architectures lead from nowhere to the output, and compute nothing.
+    numbers = drawn[[any(-1 in node.inputs for node in workload.network(row).nodes) for row in drawn]][:HELD_OUT]
+    networks = [workload.network(row) for row in numbers]
+    keys = [network.key for network in networks]
+    runs = kept(FOLDER / f"{stem}-held-out.gz", platform, list(dict.fromkeys(keys)), PASSES, seed=1)
+    latencies = whole_latencies(runs)
+    truth = np.asarray([np.median(latencies[key]) for key in keys])
+
+    def row(predictor: str, predicted: np.ndarray, count: int, seconds: float, each: float = 0.0) -> Row:
+        rank = float(spearmanr(predicted, truth).statistic)
+        return Row(name, platform, predictor, count, seconds, predicted / truth - 1, rank, each)
+
+    low, high = model.interval(numbers)
+    inside = float(np.mean((low <= truth) & (truth <= high)))
+    print(f"{name} on {platform}: {inside:.0%} within the 90 % interval", flush=True)
+    rows = [
+        row("spacecut", model.predict(numbers), len(profile.runs), profile.seconds, seconds_a_prediction(model)),
+        noise_floor(name, platform, keys, runs),
+        row(
+            "FLOPs regression",
+            by_flops(profile.evidence.totals, networks),
+            len(profile.evidence.totals),
+            sum(run.seconds for run in profile.runs if not run.task.nodes),
+        ),
+    ]
+    if not peers:
+        return rows
+    theirs = list(dict.fromkeys(Network.single(node.operator).key for network in networks for node in network.nodes))
+    equal = len({(run.task.network, run.task.nodes) for run in profile.runs})
+    order = np.random.default_rng(3).permutation(len(workload.rows))[: min(10 * equal, MOST_ALONE)]
+    training = [Network.single(decode(workload.rows[number])).key for number in order]
+    alone = kept(FOLDER / f"{stem}-alone.gz", platform, list(dict.fromkeys([*training, *theirs])), 1, seed=2)
+    seconds = {run.task.network: run.seconds for run in alone}
+    latency = whole_latencies(alone)
+
+    def of(chosen: Iterable[str]) -> Mapping[str, Sequence[float]]:
+        return {key: latency[key] for key in chosen}
+
+    predicted = by_look_up(measured_alone(of(theirs)), networks)
+    rows.append(row("look-up of operators alone", predicted, len(theirs), sum(seconds[key] for key in theirs)))
+    if not FORESTS.exists():
+        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter`, or leave out --peers")
+    for factor in (1, 10):
+        used = training[: factor * equal]
+        predicted = by_forests(measured_alone(of(used)), networks, FORESTS)
+        rows.append(row(f"nn-Meter, {factor}x", predicted, len(used), sum(seconds[key] for key in used)))
+    return rows
+
+
+def noise_floor(name: str, platform: str, keys: Sequence[str], runs: Sequence[Run]) -> Row:
+    """The held-out networks measured twice: the first half of the passes as a prediction of the second."""
+    halves = [
+        whole_latencies(run for run in runs if (run.task.repeat < PASSES // 2) == first) for first in (True, False)
+    ]
+    first, second = (np.asarray([np.median(half[key]) for key in keys]) for half in halves)
+    seconds = sum(run.seconds for run in runs if run.task.repeat < PASSES // 2)
+    rank = float(spearmanr(first, second).statistic)
+    return Row(name, platform, "(measured again)", len(keys), seconds, first / second - 1, rank, 0.0)
+
+
+def seconds_a_prediction(model: spacecut.LatencyModel) -> float:
+    """Seconds to predict one of many architectures."""
+    numbers = model.space.sample(1_000_000, 0)
+    start = time.perf_counter()
+    model.predict(numbers)
+    return (time.perf_counter() - start) / len(numbers)
+
+
+def plot(rows: Sequence[Row], path: Path) -> None:
+    """Errors of every predictor by platform."""
+    import matplotlib as mpl
+
+    mpl.use("Agg")
+    import matplotlib.pyplot as plt
+
+    predictors = list(dict.fromkeys(row.predictor for row in rows))
+    figure, axes = plt.subplots(1, len(PLATFORMS), figsize=(14, 4), sharey=True, layout="constrained")
+    for axis, platform in zip(axes, PLATFORMS, strict=True):
+        errors = [
+            100 * np.concatenate([r.errors for r in rows if (r.platform, r.predictor) == (platform, predictor)])
+            for predictor in predictors
+        ]
+        axis.boxplot(errors, whis=(5, 95), showfliers=False, tick_labels=predictors)
+        axis.axhspan(-5, 5, color="#d9480f", alpha=0.12)
+        axis.axhline(0, color="#868e96", linewidth=0.8)
+        axis.tick_params(axis="x", rotation=30)
+        axis.set_title(platform, fontsize=10)
+        axis.set_ylim(-60, 100)
+    axes[0].set_ylabel("error of the prediction, %")
+    figure.savefig(path, dpi=120)
+
+
+def main() -> None:
+    """Measure what is missing and write the results."""
+    parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
+    parser.add_argument("--fresh", action="store_true", help="measure everything anew")
+    parser.add_argument("--no-peers", action="store_true", help="only ours, the FLOPs regression and the noise")
+    parser.add_argument("--spaces", nargs="+", default=SPACES)
+    parser.add_argument("--platforms", nargs="+", default=PLATFORMS)
+    chosen = parser.parse_args()
+    if chosen.fresh:
+        shutil.rmtree(FOLDER, ignore_errors=True)
+    FOLDER.mkdir(parents=True, exist_ok=True)
+    rows: list[Row] = []
+    for name in chosen.spaces:
+        for platform in chosen.platforms:
+            found = pair(name, platform, not chosen.no_peers)
+            rows += found
+            print("\n".join(row.line() for row in found), flush=True)
+    if tuple(chosen.spaces) != SPACES or tuple(chosen.platforms) != PLATFORMS or chosen.no_peers:
+        return
+    today = datetime.now(UTC).date().isoformat()
+    RESULTS.mkdir(exist_ok=True)
+    plot(rows, RESULTS / f"predictor-{today}.png")
+    records = [platform_record(get_platform(platform)) for platform in PLATFORMS]
+    text = f"""# Prediction of latency, {today}
+
+{records[0].machine}; {", ".join(f"{record.name} {record.version}" for record in records)}; f32, one thread, batch 1.
+Repeat with `make bench-predictor`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn after the
+fit. "Measured again" is the floor: the first half of the held-out networks' passes as a prediction of the second.
+nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
+distinct measurements, and ten times as many (at most {MOST_ALONE}).
+
+| space | platform | predictor | ±5 % | ±10 % | mean error | Spearman | measurements | seconds | µs a prediction |
+|---|---|---|---|---|---|---|---|---|---|
+{chr(10).join(row.line() for row in rows)}
+
+![errors](predictor-{today}.png)
+"""
+    (RESULTS / f"predictor-{today}.md").write_text(text)
+    print(text)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,145 @@
+"""Front inflation: how much slower the reduced space's best network is than the full space's, at equal quality.
+
+For one quality function the least latency at every level of quality is found exactly by dynamic programming along the
+trellis: qualities are whole numbers, and latencies are not rounded. The figures are taken over a family of quality
+functions and a band of latencies.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+
+from spacecut.errors import InputError
+from spacecut.latency import LatencyModel, Trellis
+from spacecut.quality import Quality
+
+__all__ = ["BAND", "Fronts", "Inflation", "affordable_functions", "latency_band", "least_latency"]
+
+BAND = (0.1, 0.9)
+"""From which to which share of the range between the fastest and the slowest architecture fronts are compared."""
+_POINTS = 33  # of a curve over the band
+_AFFORDABLE = 500_000  # edges of the trellis, over all functions
+
+
+@dataclass(frozen=True)
+class Inflation:
+    """How much slower the reduced space's front is, over a family of quality functions; 0.01 is 1 % slower.
+
+    Attributes:
+        mean: Over the functions and the band.
+        worst: Of any function at any level of quality whose best network lies in the band.
+        functions: How many quality functions.
+        band: Latencies in ms of the full space's front between which the fronts are compared.
+        latency_ms: Points of the band, ms.
+        mean_curve, worst_curve: Mean and largest inflation over the functions at these points.
+    """
+
+    mean: float
+    worst: float
+    functions: int
+    band: tuple[float, float]
+    latency_ms: np.ndarray
+    mean_curve: np.ndarray
+    worst_curve: np.ndarray
+
+    def as_json(self) -> dict[str, Any]:
+        """The inflation as plain data; None for what is infinite, where the reduced space lacks that quality."""
+        finite = {name: getattr(self, name) for name in ("mean", "worst")}
+        return {
+            **{name: value if np.isfinite(value) else None for name, value in finite.items()},
+            "functions": self.functions,
+            "band_ms": list(self.band),
+            "curve": [
+                [float(value) if np.isfinite(value) else None for value in row]
+                for row in zip(self.latency_ms, self.mean_curve, self.worst_curve, strict=True)
+            ],
+        }
+
+
+def latency_band(model: LatencyModel, max_latency: float | None = None) -> tuple[float, float]:
+    """The latencies in ms that fronts are compared between; not above ``max_latency``."""
+    fastest, slowest = model.fastest()[0], model.slowest()[0]
+    low, high = (fastest + share * (slowest - fastest) for share in BAND)
+    if max_latency is not None and max_latency < high:
+        low, high = fastest + BAND[0] * (max_latency - fastest), max_latency
+    return low, high
+
+
+def affordable_functions(trellis: Trellis) -> int:
+    """How many quality functions are compared in about ten seconds, from 4 to 48."""
+    return int(np.clip(_AFFORDABLE / max(sum(stage.cost.size for stage in trellis.stages), 1), 4, 48))
+
+
+def least_latency(trellis: Trellis, quality: Quality) -> np.ndarray:
+    """Least sum of any architecture of at least each quality, ``[best + 1]``; infinite where there is none."""
+    best = quality.best
+    levels = np.arange(best + 1)
+    values = np.full((1, best + 1), np.inf)
+    values[0, 0] = 0.0
+    for stage in reversed(trellis.stages):
+        fresh = np.full((stage.cost.shape[0], best + 1), np.inf)
+        for candidate, worth in enumerate(quality.worth[stage.choice].tolist()):
+            onward = values[stage.target[:, candidate]][:, np.maximum(levels - worth, 0)]
+            np.minimum(fresh, onward + stage.cost[:, candidate, None], out=fresh)
+        values = fresh
+    return np.asarray(trellis.constant + values[0])
+
+
+class Fronts:
+    """The fronts of a space under a family of quality functions, to compare reduced spaces with.
+
+    Args:
+        model: Latency over the full space.
+        family: Quality functions over the full space.
+        band: Latencies in ms of these fronts between which to compare.
+        candidates: For each choice, the numbers of the candidates that the space has; all where not given.
+
+    Raises:
+        InputError: No network of any front lies in the band.
+    """
+
+    def __init__(
+        self,
+        model: LatencyModel,
+        family: Sequence[Quality],
+        band: tuple[float, float],
+        candidates: Sequence[np.ndarray] | None = None,
+    ) -> None:
+        self._model = model
+        self._band = band
+        every = [np.arange(length) for length in model.space.lengths] if candidates is None else candidates
+        trellis = model.trellis_over(every)
+        self._fronts = []
+        for quality in family:
+            least = least_latency(trellis, quality.over(every))
+            inside = np.flatnonzero((least >= band[0]) & (least <= band[1]))
+            if len(inside):
+                self._fronts.append((quality, inside, least[inside]))
+        if not self._fronts:
+            raise InputError(f"no network of any front takes {band[0]:.6g} to {band[1]:.6g} ms; widen the band")
+
+    def inflation(self, kept: Sequence[np.ndarray]) -> Inflation:
+        """How much slower the fronts are where only the candidates ``kept`` of each choice, by number, are left."""
+        trellis = self._model.trellis_over(kept)
+        points = np.linspace(*self._band, _POINTS)
+        slower, curves = [], []
+        for quality, inside, full in self._fronts:
+            least = least_latency(trellis, quality.over(kept))
+            reached = np.append(least, np.inf)[np.minimum(inside, len(least))]
+            slower.append(reached / full - 1)
+            curves.append(slower[-1][np.searchsorted(full, points).clip(max=len(full) - 1)])
+        every = np.concatenate(slower)
+        stacked = np.stack(curves)
+        return Inflation(
+            float(every.mean()),
+            float(every.max()),
+            len(self._fronts),
+            self._band,
+            points,
+            stacked.mean(axis=0),
+            stacked.max(axis=0),
+        )

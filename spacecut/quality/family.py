@@ -1,0 +1,96 @@
+"""Random monotone quality functions: what accuracy might be, for all that the quality order says.
+
+A quality function gives every candidate of every choice a worth; an architecture's quality is their sum. The order
+of a choice is respected (a better candidate is worth no less), and nothing else is known: weights of the choices and
+shapes over the candidates are drawn. Worths are whole numbers, so that equal quality is a clear notion and dynamic
+programs over quality are exact.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spacecut.errors import InputError
+from spacecut.space import Choice, SearchSpace
+
+__all__ = ["LEVELS", "Quality", "quality_family"]
+
+LEVELS = 4096
+"""Quality of the best architecture; the worst has 0."""
+_WEIGHT_SPREAD = 0.75  # standard deviation of a choice's log weight
+_BEND = (0.25, 1.5)  # range of the power of the position along the order: steeply diminishing gains to growing ones
+_GAP_SHAPE = 2.0  # of the gamma distribution of the gaps along an order that has no numbers
+
+
+@dataclass(frozen=True)
+class Quality:
+    """An additive quality function.
+
+    Attributes:
+        worth: For each choice, the worth of each candidate; whole numbers, not below 0.
+    """
+
+    worth: tuple[np.ndarray, ...]
+
+    @property
+    def best(self) -> int:
+        """Quality of the best architecture."""
+        return sum(int(values.max()) for values in self.worth)
+
+    def over(self, kept: Sequence[np.ndarray]) -> Quality:
+        """The same over some of the candidates, given by their numbers for every choice."""
+        return Quality(tuple(values[numbers] for values, numbers in zip(self.worth, kept, strict=True)))
+
+    def of(self, numbers: np.ndarray) -> np.ndarray:
+        """Quality of architectures given as candidate numbers ``[architectures, choices]``."""
+        total = np.zeros(len(numbers), dtype=np.int64)
+        for position, values in enumerate(self.worth):
+            total += values[numbers[:, position]]
+        return total
+
+
+def quality_family(space: SearchSpace, count: int, seed: int = 0, levels: int = LEVELS) -> list[Quality]:
+    """Draw quality functions.
+
+    Along a choice whose larger candidates are better, worth is a power of the candidate (0 for the least, 1 for the
+    largest), mostly with diminishing gains, as accuracy is seen to grow with width. Under any other order the position
+    is drawn too: each candidate adds a gamma-distributed gap to all that are at least as good. The choices' weights
+    are log-normal.
+
+    Args:
+        space: Its choices and their orders.
+        count: How many functions.
+        seed: Of the draw.
+        levels: The best architecture's quality, up to rounding.
+
+    Raises:
+        InputError: ``count`` or ``levels`` is below 1.
+    """
+    if count < 1 or levels < 1:
+        raise InputError(f"a quality family needs at least one function and one level, not {count=} and {levels=}")
+    generator = np.random.default_rng(seed)
+    return [_draw(space.choices, generator, levels) for _ in range(count)]
+
+
+def _draw(choices: Sequence[Choice], generator: np.random.Generator, levels: int) -> Quality:
+    worth = []
+    for choice in choices:
+        place = _place(choice, generator)
+        weight = np.exp(_WEIGHT_SPREAD * generator.standard_normal())
+        worth.append(weight * place ** np.exp(generator.uniform(*np.log(_BEND))))
+    total = sum(float(values.max()) for values in worth)
+    unit = levels / total if total > 0 else 0.0
+    return Quality(tuple(np.rint(values * unit).astype(np.int64) for values in worth))
+
+
+def _place(choice: Choice, generator: np.random.Generator) -> np.ndarray:
+    """Where each candidate stands between the worst (0) and the best (1)."""
+    if choice.order == "larger":
+        place = np.asarray(choice.candidates, dtype=float)
+    else:
+        place = generator.gamma(_GAP_SHAPE, size=len(choice)) @ choice.not_worse()
+    place = place - place.min()
+    return np.asarray(place / max(place.max(), np.finfo(float).tiny))
