@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-steps clean
+.PHONY: demo test lint bench-main-job bench-steps bench-predictor clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -24,6 +24,9 @@ bench-main-job: .venv/all
 bench-steps: .venv/all
 	$(BIN)/python benchmarks/steps.py
 
+bench-predictor: .venv/all .venv/nn-meter/done
+	$(BIN)/python benchmarks/predictor.py
+
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt
 	test -x $(BIN)/python || $(PYTHON) -m venv .venv
@@ -33,6 +36,13 @@ bench-steps: .venv/all
 # Every extra, for the tests and the benchmarks.
 .venv/all: .venv/base
 	$(PIP) --editable '.[all,test,benchmark]'
+	touch $@
+
+# A peer of the predictor, whose pins are not ours.
+.venv/nn-meter/done:
+	$(PYTHON) -m venv .venv/nn-meter
+	.venv/nn-meter/bin/python -m pip install --quiet --disable-pip-version-check \
+	  'setuptools<81' nn-meter==2.0 'scikit-learn<1.3' 'numpy<2'
 	touch $@
 
 clean:

@@ -13,21 +13,24 @@ import sys
 import numpy as np
 
 FEWEST = 5
-"""Below so many measurements nn-Meter cannot split off its test set; the mean must do."""
+"""Below so many measurements a forest has nothing to grow on; the mean must do."""
 
 
 def predict(kernel: str, train: list, ask: list) -> list[float]:
     """Milliseconds of the configurations in ``ask``."""
+    from nn_meter.builder.backend_meta.utils import Latency
     from nn_meter.builder.kernel_predictor_builder.predictor_builder.build_predictor import build_predictor_by_data
     from nn_meter.builder.kernel_predictor_builder.predictor_builder.extract_feature import get_feature_parser
 
-    latency = [value for _, value in train]
     if len(train) < FEWEST:
-        return [float(np.mean(latency)) if train else 0.0] * len(ask)
-    kind = kernel.split("|", maxsplit=1)[0]
+        return [float(np.mean([value for _, value in train])) if train else 0.0] * len(ask)
+    kind = kernel.split("|")[0]
+    data = {
+        f"id_{number}": {"model": "", "config": configuration, "latency": Latency(value)}
+        for number, (configuration, value) in enumerate(train)
+    }
+    predictor, _, _ = build_predictor_by_data(kind, {kind: data}, "tflite_cpu", final_predictor=True)
     parser = get_feature_parser(kind)
-    features = [parser.get_feature_by_config(dict(configuration)) for configuration, _ in train]
-    predictor, _, _ = build_predictor_by_data(kind, (features, latency), "tflite_cpu", mark="")
     wanted = [parser.get_feature_by_config(dict(configuration)) for configuration in ask]
     return [float(value) for value in predictor.predict(np.asarray(wanted))]
 
