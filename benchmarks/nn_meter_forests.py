@@ -24,7 +24,7 @@ def predict(kernel: str, train: list, ask: list) -> list[float]:
 
     if len(train) < FEWEST:
         return [float(np.mean([value for _, value in train])) if train else 0.0] * len(ask)
-    kind = kernel.split("|")[0]
+    kind = kernel.partition("|")[0]
     data = {
         f"id_{number}": {"model": "", "config": configuration, "latency": Latency(value)}
         for number, (configuration, value) in enumerate(train)
