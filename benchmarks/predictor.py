@@ -129,7 +129,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),
             len(profile.evidence.totals),
-            sum(run.seconds for run in profile.runs if not run.task.nodes),
+            sum(run.seconds for run in profile.runs if run.task.network in profile.evidence.totals),
         ),
     ]
     if not peers:

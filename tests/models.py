@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from spacecut.cut import Reduction
 from spacecut.cut.selection import SAFETY
-from spacecut.latency import Calibration, LatencyModel, Profile
+from spacecut.latency import Correction, LatencyModel, Profile
 from spacecut.latency.estimator import Costs
 from spacecut.measure import PlatformRecord
 from spacecut.operators import Operator, expand
@@ -45,14 +45,12 @@ def random_costs(seed: int, whole: bool = False) -> Cost:
     return cost
 
 
-def model_of(
-    space: SearchSpace, cost: Cost, error: float = 0.0, overhead: float = 0.25, scale: float = 1.0
-) -> LatencyModel:
+def model_of(space: SearchSpace, cost: Cost, error: float = 0.0, overhead: float = 0.25) -> LatencyModel:
     """A latency model of given costs, which are known within a relative ``error``."""
     workload = expand(space)
     mean = np.asarray([cost(operator) for operator in workload.operators])
     costs = Costs(mean, mean * error, np.ones(len(mean), dtype=np.int64))
-    return LatencyModel(workload, costs, Calibration(overhead, scale, MODEL_ERROR, 8))
+    return LatencyModel(workload, costs, Correction(overhead, MODEL_ERROR, 8))
 
 
 def asked_for(bound: float) -> float:
@@ -113,9 +111,8 @@ def enumerated(space: SearchSpace) -> np.ndarray:
 
 def latencies(model: LatencyModel, cost: Cost, numbers: np.ndarray) -> np.ndarray:
     """Latency of each architecture, node by node of its concrete network."""
-    calibration = model.calibration
     summed = [sum(cost(node.operator) for node in model.workload.network(row).nodes) for row in numbers]
-    return calibration.overhead_ms + calibration.scale * np.asarray(summed)
+    return model.correction.overhead_ms + np.asarray(summed)
 
 
 def round_up(reduction: Reduction, numbers: np.ndarray) -> np.ndarray:

@@ -94,7 +94,7 @@ def certify(
         """Maximum of rounded latency minus ``weight`` times latency, and where: positions in ``possible``."""
         tables = [SumTable(old.scope, weight * old.values - new.values) for old, new in zip(before, after, strict=True)]
         value, taken = minimum(Trellis(lengths, tables))
-        return (1 - weight) * model.calibration.overhead_ms - value, taken
+        return (1 - weight) * model.correction.overhead_ms - value, taken
 
     def ratio(taken: np.ndarray) -> float:
         old, new = (float(model.predict(_picked(numbers, taken)[None])[0]) for numbers in (possible, images))
@@ -125,7 +125,7 @@ def certify(
         max(factor - 1.0, 0.0),
         space.decode(_picked(possible, worst)),
         space.decode(_picked(images, worst)),
-        model.calibration.error,
+        model.correction.error,
         pairs,
     )
 

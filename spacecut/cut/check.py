@@ -105,7 +105,7 @@ def _round_up(full: SearchSpace, reduced: SearchSpace, certificate: Certificate)
 
 def _largest(model: LatencyModel, sources: Sequence[np.ndarray], images: Sequence[np.ndarray], factor: float) -> float:
     """Maximum over all architectures of the rounded latency less ``factor`` times their own, ms."""
-    constant = (1 - factor) * model.calibration.overhead_ms
+    constant = (1 - factor) * model.correction.overhead_ms
     buckets: list[tuple[tuple[int, ...], np.ndarray]] = []
     for table in model.tables:
         if not table.scope:

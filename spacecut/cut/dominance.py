@@ -57,8 +57,8 @@ class Drop:
 def compare(model: LatencyModel, position: int) -> Comparison:
     """Compare all candidates of the choice at ``position``, in every context."""
     count = model.space.lengths[position]
-    cost = np.append(model.costs.mean, 0.0) * model.calibration.scale
-    variance = np.append(np.square(model.costs.error), 0.0) * model.calibration.scale**2
+    cost = np.append(model.costs.mean, 0.0)
+    variance = np.append(np.square(model.costs.error), 0.0)
     groups: dict[tuple[int, ...], list[Factor]] = {}
     for factor in model.workload.factors:
         if position in factor.scope:

@@ -54,7 +54,7 @@ class Question:
         least = min_marginals(model.trellis)
         bound, limit = None, math.inf
         if max_latency is not None:
-            bound = max_latency / (1 + SAFETY * float(np.nan_to_num(model.calibration.error)))
+            bound = max_latency / (1 + SAFETY * float(np.nan_to_num(model.correction.error)))
             limit = bound * (1 + SUM_ERROR)
             fastest = model.fastest()[0]
             if not fastest <= limit:

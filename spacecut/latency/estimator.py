@@ -87,7 +87,7 @@ def _family(
     count = np.bincount(seen, minlength=len(distinct))
     own = np.bincount(seen, cost, minlength=len(distinct)) / np.maximum(count, 1)
     noise = _noise(seen, cost, own, count, pass_error)
-    fitted, misfit = _fit(distinct, seen, cost, noise)
+    fitted, misfit = _fit(distinct, own, count, noise)
 
     prior = np.square(misfit * np.maximum(fitted, _FLOOR_MS))
     seen_variance = np.square(noise * np.maximum(own, _FLOOR_MS)) / np.maximum(count, 1)
@@ -108,33 +108,35 @@ def _noise(seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarra
     return max(float(np.median(passes)), 1e-3) if len(passes) else 0.05
 
 
-def _fit(distinct: np.ndarray, seen: np.ndarray, cost: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+def _fit(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
     """Costs of all distinct operators by the best features, and the fit's relative error without the noise.
 
     Only what was seen decides on the fit, so that an operator costs the same whatever else is asked for.
     """
-    measured = np.unique(seen)
+    measured = np.flatnonzero(count)
+    cost, weight = own[measured], np.sqrt(count[measured])
     designs = _designs(distinct, measured)
     if len(measured) < _FEWEST:
         features = next(designs)
-        return features @ _solve(features[seen], cost), _UNFITTED
-    fold = np.zeros(len(distinct), dtype=np.int64)
-    fold[measured] = np.random.default_rng(0).permutation(len(measured)) % _FOLDS
+        return features @ _solve(features[measured], cost, weight), _UNFITTED
+    fold = np.random.default_rng(0).permutation(len(measured)) % _FOLDS
     best: tuple[float, np.ndarray, np.ndarray] | None = None
     for features in designs:
+        known = features[measured]
         held = np.empty(len(cost))
         for number in range(_FOLDS):
-            out = fold[seen] == number
-            held[out] = features[seen[out]] @ _solve(features[seen[~out]], cost[~out])
+            out = fold == number
+            held[out] = known[out] @ _solve(known[~out], cost[~out], weight[~out])
         residual = (held - cost) / np.maximum(cost, _FLOOR_MS)
-        score = float(np.mean(np.minimum(np.abs(residual), 1.0)))
+        score = float(np.average(np.minimum(np.abs(residual), 1.0), weights=count[measured]))
         if best is None or score < 0.97 * best[0]:  # a richer form must earn its place
             best = score, residual, features
     assert best is not None
     _, residual, features = best
     spread = float(_MAD * np.median(np.abs(residual)))
-    misfit = np.sqrt(max(spread**2 - noise**2, (0.1 * noise) ** 2, 1e-6))
-    return features @ _solve(features[seen], cost), float(misfit)
+    averaged = noise**2 / float(np.median(count[measured]))
+    misfit = np.sqrt(max(spread**2 - averaged, 0.01 * averaged, 1e-6))
+    return features @ _solve(features[measured], cost, weight), float(misfit)
 
 
 def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]:
@@ -154,8 +156,8 @@ def _scaled(features: np.ndarray, measured: np.ndarray) -> np.ndarray:
     return np.asarray(features / np.where(largest > 0, largest, 1.0))
 
 
-def _solve(features: np.ndarray, cost: np.ndarray) -> np.ndarray:
-    """Non-negative weights that minimise the squared relative error."""
-    divisor = np.maximum(cost, _FLOOR_MS)
-    weights, _ = nnls(features / divisor[:, None], cost / divisor, maxiter=50 * features.shape[1])
+def _solve(features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    """Non-negative weights of the features that minimise the squared relative error of the costs."""
+    scale = weight / np.maximum(cost, _FLOOR_MS)
+    weights, _ = nnls(features * scale[:, None], cost * scale, maxiter=50 * features.shape[1])
     return np.asarray(weights)

@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
+from operator import attrgetter
 
 import numpy as np
 
 from spacecut.measure import Run, quiet_runs
 from spacecut.operators import Network, Operator
-from spacecut.operators.operator import encode
+from spacecut.operators.operator import encode, macs
 
 __all__ = ["Evidence", "gather", "whole_latencies"]
 
@@ -47,23 +48,20 @@ def gather(runs: Sequence[Run]) -> Evidence:
     """Sort runs into evidence; failed runs count for nothing, nor do those slower than others of the same network."""
     seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
-    networks: dict[str, Network] = {}
-    for run in _undisturbed(runs):
+    networks = {key: Network.parse(key) for key in dict.fromkeys(run.task.network for run in runs if not run.error)}
+    for run in _undisturbed((run for run in runs if run.task.nodes), attrgetter("low_watched_ms")):
         key = run.task.network
-        if key not in networks:
-            networks[key] = Network.parse(key)
-        nodes = networks[key].nodes
-        if run.task.nodes:
-            alike: dict[Operator, list[float]] = defaultdict(list)
-            for position, node in enumerate(nodes):
-                # A node without a time of its own was fused into a neighbour, whose time it is part of.
-                alike[node.operator].append(run.low_node_ms.get(position, 0.0))
-            for operator, times in alike.items():
-                seen[operator, key].append(float(np.mean(times)))
-        elif len(nodes) == 1:
-            alone[nodes[0].operator, key].append(run.low_ms)
+        alike: dict[Operator, list[float]] = defaultdict(list)
+        charged = _by_carrier(networks[key], run.low_node_ms)
+        for position, node in enumerate(networks[key].nodes):
+            alike[node.operator].append(charged.get(position, 0.0))
+        for operator, times in alike.items():
+            seen[operator, key].append(float(np.mean(times)))
+    whole = whole_latencies(runs)
+    for key, latencies in whole.items():
+        if len(networks[key].nodes) == 1:
+            alone[networks[key].nodes[0].operator, key] = latencies
     seen = seen or alone  # node times leave the overhead out, and are not to be mixed with what holds it
-    whole = whole_latencies(run for run in runs if not run.task.nodes)
     operators = list(dict.fromkeys(operator for operator, _ in seen))
     positions = {operator: position for position, operator in enumerate(operators)}
     keys = {key: position for position, key in enumerate(networks)}
@@ -80,19 +78,42 @@ def gather(runs: Sequence[Run]) -> Evidence:
 def whole_latencies(runs: Iterable[Run]) -> dict[str, list[float]]:
     """Milliseconds of whole networks in each quiet run, by network."""
     values: dict[str, list[float]] = defaultdict(list)
-    for run in _undisturbed(runs):
+    for run in _undisturbed(runs, attrgetter("low_ms")):
         values[run.task.network].append(run.low_ms)
     return values
 
 
-def _undisturbed(runs: Iterable[Run]) -> Iterator[Run]:
+def _undisturbed(runs: Iterable[Run], latency: Callable[[Run], float]) -> Iterator[Run]:
     """Of each network's successful runs, those that agree with the fastest."""
-    by_task: dict[tuple[str, bool], list[Run]] = defaultdict(list)
+    by_network: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         if run.error is None:
-            by_task[run.task.network, run.task.nodes].append(run)
-    for found in by_task.values():
-        yield from quiet_runs(found)
+            by_network[run.task.network].append(run)
+    for found in by_network.values():
+        yield from quiet_runs(found, latency)
+
+
+def _by_carrier(network: Network, timed: Mapping[int, float]) -> dict[int, float]:
+    """Times by the node that does the work.
+
+    A node without a time of its own was fused with a neighbour, and runtimes differ in which of them they name. Where
+    it is larger than the one node that takes its output, as a convolution before its activation, that one's time is
+    its own.
+    """
+    missing = [position for position in range(len(network.nodes)) if position not in timed]
+    times = dict(timed)
+    if missing:
+        size = macs(encode([node.operator for node in network.nodes]))
+        takers: dict[int, list[int]] = defaultdict(list)
+        for position, node in enumerate(network.nodes):
+            for source in node.inputs:
+                takers[source].append(position)
+        for position in missing:
+            if len(takers[position]) == 1 and takers[position][0] in times:
+                (taker,) = takers[position]
+                if size[position] > size[taker]:
+                    times[position] = times.pop(taker)
+    return times
 
 
 def _spread(values: list[float]) -> float:

@@ -13,7 +13,7 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.latency.bounded import BINS as FRONT_BINS
 from spacecut.latency.bounded import Bounded
-from spacecut.latency.calibration import Calibration, calibrated_costs
+from spacecut.latency.correction import Correction, corrected_costs
 from spacecut.latency.counting import BINS, count_within, sample_within
 from spacecut.latency.elimination import SUM_ERROR, k_best, minimum
 from spacecut.latency.estimator import Costs
@@ -43,13 +43,13 @@ class LatencyModel:
 
     Attributes:
         workload: The space's operators and factors.
-        costs: Milliseconds of each operator, before calibration.
-        calibration: From operators to whole networks.
+        costs: Milliseconds of each operator in a whole network.
+        correction: What whole networks told beyond their operators.
     """
 
     workload: Workload
     costs: Costs
-    calibration: Calibration
+    correction: Correction
 
     @property
     def space(self) -> SearchSpace:
@@ -59,18 +59,18 @@ class LatencyModel:
     def __repr__(self) -> str:
         return (
             f"LatencyModel({self.space.name!r}, {len(self.costs.mean)} operators, "
-            f"{self.calibration.overhead_ms:.3g} ms overhead)"
+            f"{self.correction.overhead_ms:.3g} ms overhead)"
         )
 
     @cached_property
     def tables(self) -> tuple[SumTable, ...]:
         """Milliseconds over the candidates, one table for each set of choices that operators depend on."""
-        return self._merged(self.costs.mean * self.calibration.scale)
+        return self._merged(self.costs.mean)
 
     @cached_property
     def variances(self) -> tuple[SumTable, ...]:
         """Squared standard errors of ``tables``, scope by scope."""
-        return self._merged(np.square(self.costs.error * self.calibration.scale))
+        return self._merged(np.square(self.costs.error))
 
     def _merged(self, values: np.ndarray) -> tuple[SumTable, ...]:
         padded = np.append(values, 0.0)  # the last entry serves ABSENT, which is -1
@@ -87,7 +87,7 @@ class LatencyModel:
 
     def trellis_over(self, kept: Sequence[np.ndarray]) -> Trellis:
         """The same over some of the candidates, given by their numbers for every choice."""
-        overhead = SumTable((), np.asarray(self.calibration.overhead_ms))
+        overhead = SumTable((), np.asarray(self.correction.overhead_ms))
         return Trellis([len(numbers) for numbers in kept], [*(table.over(kept) for table in self.tables), overhead])
 
     def predict(self, architectures: Architecture | np.ndarray) -> np.ndarray:
@@ -101,7 +101,7 @@ class LatencyModel:
             InputError: A choice or candidate is missing or unknown.
         """
         numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
-        return self.calibration.overhead_ms + _total(self.tables, numbers)
+        return self.correction.overhead_ms + _total(self.tables, numbers)
 
     def interval(self, architectures: Architecture | np.ndarray, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Bounds in ms between which the latency of architectures lies with probability ``level``.
@@ -116,7 +116,7 @@ class LatencyModel:
             raise InputError(f"the level of an interval must lie between 0 and 1, not {level}")
         numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
         latency = self.predict(numbers)
-        whole = np.nan_to_num(self.calibration.error) * latency
+        whole = np.nan_to_num(self.correction.error) * latency
         half = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.square(whole) + _total(self.variances, numbers))
         return np.maximum(latency - half, 0.0), latency + half
 
@@ -129,7 +129,7 @@ class LatencyModel:
         """The highest latency in ms and an architecture that has it."""
         tables = tuple(SumTable(table.scope, -table.values) for table in self.tables)
         value, numbers = minimum(Trellis(self.space.lengths, tables))
-        return self.calibration.overhead_ms - value, self.space.decode(numbers)
+        return self.correction.overhead_ms - value, self.space.decode(numbers)
 
     def count(self, max_ms: float, bins: int = BINS) -> int:
         """Number of architectures of at most ``max_ms``, by elimination over the factors.
@@ -185,7 +185,7 @@ class LatencyModel:
         return self.scored(self._bounded(max_ms).front(), max_ms)
 
     def _bounded(self, max_ms: float) -> Bounded:
-        overhead = SumTable((), np.asarray(self.calibration.overhead_ms))
+        overhead = SumTable((), np.asarray(self.correction.overhead_ms))
         return Bounded(self.space.lengths, (*self.tables, overhead), self.macs, max_ms)
 
     def scored(self, numbers: np.ndarray, max_ms: float | None = None) -> list[Scored]:
@@ -225,5 +225,5 @@ def fit_latency_model(workload: Workload, evidence: Evidence) -> LatencyModel:
     Raises:
         InputError: An operator of the workload is unlike any that was measured; it is named.
     """
-    costs, calibration = calibrated_costs(evidence, workload.rows)
-    return LatencyModel(workload, costs, calibration)
+    costs, correction = corrected_costs(evidence, workload.rows)
+    return LatencyModel(workload, costs, correction)

@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from spacecut.latency.calibration import calibrated_costs
+from spacecut.latency.correction import corrected_costs
 from spacecut.latency.profile import Profile
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode, macs
@@ -60,16 +60,16 @@ def predict_network(network: Network, profile: Profile) -> Prediction:
     counts = Counter(node.operator for node in network.nodes)
     operators = list(counts)
     rows = encode(operators)
-    costs, calibration = calibrated_costs(profile.evidence, rows)
+    costs, correction = corrected_costs(profile.evidence, rows)
     times = np.asarray([counts[operator] for operator in operators])
-    latency = costs.mean * times * calibration.scale
-    error = costs.error * times * calibration.scale
-    total = calibration.overhead_ms + float(latency.sum())
-    whole = np.nan_to_num(calibration.error) * total
+    latency = costs.mean * times
+    error = costs.error * times
+    total = correction.overhead_ms + float(latency.sum())
+    whole = np.nan_to_num(correction.error) * total
     shares = [
         OperatorShare(operator, counts[operator], float(ms), float(se), int(size))
         for operator, ms, se, size in zip(operators, latency, error, macs(rows) * times, strict=True)
     ]
     shares.sort(key=lambda share: -share.latency_ms)
     spread = float(np.sqrt(np.square(error).sum() + whole**2))
-    return Prediction(total, spread, calibration.overhead_ms, tuple(shares))
+    return Prediction(total, spread, correction.overhead_ms, tuple(shares))

@@ -34,7 +34,7 @@ from spacecut.space import SearchSpace
 
 __all__ = ["Profile", "load_profile", "profile"]
 
-_VERSION = 1
+_VERSION = 2
 
 
 class Profile:
@@ -117,6 +117,7 @@ def load_profile(path: str | Path) -> Profile:
                 line["seconds"],
                 tuple(line["total_ms"]),
                 {int(node): tuple(times) for node, times in line["node_ms"].items()},
+                tuple(line["watched_ms"]),
                 line["reference_ms"],
                 line["error"],
             )

@@ -191,5 +191,6 @@ def _measure(worker: Worker, task: Task, protocol: Protocol) -> Run:
         time.perf_counter() - start,
         tuple(round(value, 6) for value in samples.total_ms),
         {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
+        tuple(round(value, 6) for value in samples.watched_ms),
         round(samples.reference_ms, 6),
     )

@@ -7,7 +7,8 @@ which slows down together with the machine.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Callable, Iterable, Sequence
+from operator import attrgetter
 
 import numpy as np
 
@@ -33,10 +34,10 @@ def is_calm(run: Run, quiet: float) -> bool:
     return not run.reference_ms > DISTURBED * quiet
 
 
-def quiet_runs(runs: Sequence[Run]) -> list[Run]:
-    """Those of one task's successful runs that agree with the fastest."""
-    fastest = min(run.low_ms for run in runs)
-    return [run for run in runs if run.low_ms <= AGREEING * fastest]
+def quiet_runs(runs: Sequence[Run], latency: Callable[[Run], float] = attrgetter("low_ms")) -> list[Run]:
+    """Those of one task's successful runs that agree with the fastest; ``latency`` gives a run's ms."""
+    fastest = min(latency(run) for run in runs)
+    return [run for run in runs if latency(run) <= AGREEING * fastest]
 
 
 def settled(runs: Sequence[Run], quiet: float) -> bool:

@@ -15,22 +15,32 @@ __all__ = ["covering_sample", "plan", "sampled_networks"]
 ENUMERATED = 512
 """Spaces up to this size are measured whole."""
 SAMPLED = 2048
-WHOLE_NETWORKS = 48
-"""How many architectures are also timed end to end."""
+COMMON = 0.5
+"""Share of a candidate's place in its order that it has in common with the others of an architecture."""
 
 
 def covering_sample(space: SearchSpace, count: int, seed: int = 0) -> np.ndarray:
     """Architectures in which each candidate of each choice comes equally often; shape ``[count, choices]``.
 
-    Each choice runs through its candidates in random order again and again (a Latin hypercube over finite sets), so
-    any prefix is balanced too.
+    Each choice runs through its candidates again and again (a Latin hypercube over finite sets), so any prefix is
+    balanced too. Were the choices independent, all architectures of a large space would be about as large as the mean.
+    So candidates that are ordered by size follow a common lean of their architecture, as by a Gaussian copula
+    (Nelsen, An Introduction to Copulas, ch. 2), and the networks cover the whole range of sizes.
     """
     generator = np.random.default_rng(seed)
+    lean = generator.standard_normal(count)
     columns = []
-    for length in space.lengths:
-        rounds = -(-count // length)
-        columns.append(np.concatenate([generator.permutation(length) for _ in range(rounds)])[:count])
+    for choice in space.choices:
+        common = COMMON if choice.order == "larger" else 0.0
+        key = np.sqrt(common) * lean + np.sqrt(1 - common) * generator.standard_normal(count)
+        columns.append(_balanced(key, len(choice.candidates)))
     return np.stack(columns, axis=1) if columns else np.zeros((1, 0), dtype=np.int64)
+
+
+def _balanced(key: np.ndarray, length: int) -> np.ndarray:
+    """Numbers below ``length``, larger for larger keys, each once in every ``length`` places."""
+    padded = np.append(key, np.zeros(-len(key) % length)).reshape(-1, length)
+    return padded.argsort(axis=1).argsort(axis=1).ravel()[: len(key)]
 
 
 def _architectures(space: SearchSpace, seed: int) -> np.ndarray:
@@ -51,18 +61,14 @@ def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:
 
     Args:
         networks: What is to be known about.
-        node_times: Whether the platform tells node times inside a running network. Then whole networks are run, and
-            each tells the cost of all its operators in context. Else each operator runs alone, and whole networks
-            beside them tell what the sum leaves out.
+        node_times: Whether the platform tells node times inside a running network, so that each network tells the cost
+            of all its operators in context. Else each operator runs alone beside them.
     """
     seen: set[Task] = set()
-    for number, network in enumerate(networks):
-        whole = [Task(network.key, False, 0)] if number < WHOLE_NETWORKS else []
-        if node_times:
-            evidence = [Task(network.key, True, 0)]
-        else:
-            evidence = [Task(Network.single(node.operator).key, False, 0) for node in network.nodes]
-        group = [task for task in dict.fromkeys(whole + evidence) if task not in seen]
+    for network in networks:
+        alone = [] if node_times else [Network.single(node.operator).key for node in network.nodes]
+        tasks = [Task(network.key, node_times, 0), *(Task(key, False, 0) for key in alone)]
+        group = [task for task in dict.fromkeys(tasks) if task not in seen]
         seen.update(group)
         if group:
             yield group

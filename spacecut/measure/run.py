@@ -52,6 +52,7 @@ class Run:
         seconds: How long it took with building and loading.
         total_ms: Milliseconds of each timed inference.
         node_ms: Milliseconds of each node, by its position.
+        watched_ms: Milliseconds of each inference whose nodes were timed.
         reference_ms: Milliseconds of the reference network beside this run; 0 where there is none.
         error: Why it failed; None where it did not.
     """
@@ -61,6 +62,7 @@ class Run:
     seconds: float
     total_ms: tuple[float, ...] = ()
     node_ms: Mapping[int, tuple[float, ...]] = field(default_factory=dict)
+    watched_ms: tuple[float, ...] = ()
     reference_ms: float = 0.0
     error: str | None = None
 
@@ -73,9 +75,14 @@ class Run:
         return float(np.quantile(self.total_ms, QUIET))
 
     @cached_property
+    def low_watched_ms(self) -> float:
+        """The same of an inference whose nodes were timed."""
+        return float(np.quantile(self.watched_ms, QUIET))
+
+    @cached_property
     def low_node_ms(self) -> dict[int, float]:
         """The same of each node; where the platform tells a node's mean only, it is as much lower as the total's."""
-        slower = float(np.mean(self.total_ms)) / self.low_ms if self.total_ms else 1.0
+        slower = float(np.mean(self.watched_ms)) / self.low_watched_ms if self.watched_ms else 1.0
         return {
             node: times[0] / slower if len(times) == 1 else float(np.quantile(times, QUIET))
             for node, times in self.node_ms.items()

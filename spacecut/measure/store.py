@@ -35,6 +35,7 @@ _runs = sql.Table(
     sql.Column("seconds", sql.Float, nullable=False),
     sql.Column("total_ms", sql.Text, nullable=False),
     sql.Column("node_ms", sql.Text, nullable=False),
+    sql.Column("watched_ms", sql.Text, nullable=False),
     sql.Column("reference_ms", sql.Float, nullable=False),
     sql.Column("error", sql.Text),
     sql.UniqueConstraint("platform", "network", "nodes", "repeat"),
@@ -101,6 +102,7 @@ class Store:
             "seconds": run.seconds,
             "total_ms": json.dumps(run.total_ms),
             "node_ms": json.dumps(run.node_ms),
+            "watched_ms": json.dumps(run.watched_ms),
             "reference_ms": run.reference_ms,
             "error": run.error,
         }
@@ -133,6 +135,7 @@ def _read(row: Any) -> Run:
         row["seconds"],
         tuple(json.loads(row["total_ms"])),
         {int(node): tuple(times) for node, times in nodes.items()},
+        tuple(json.loads(row["watched_ms"])),
         row["reference_ms"],
         row["error"],
     )

@@ -59,7 +59,7 @@ class Worker:
         if "error" in answer:
             raise MeasurementError(answer["error"])
         nodes_ms = {int(node): times for node, times in answer["node_ms"].items()}
-        return Samples(answer["total_ms"], nodes_ms, answer["reference_ms"])
+        return Samples(answer["total_ms"], nodes_ms, answer["watched_ms"], answer["reference_ms"])
 
     def close(self) -> None:
         """End the process."""

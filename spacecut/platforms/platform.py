@@ -78,7 +78,7 @@ class Program(ABC):
         """Begin the runs that :meth:`node_times` tells of. Called once, after the warm-up."""
 
     def node_times(self) -> dict[int, list[float]]:
-        """Milliseconds spent in each node of the network since :meth:`mark`.
+        """Milliseconds spent in each node of the network since :meth:`mark`; ends the timing of nodes.
 
         Keys are node positions. Each list holds one value a run, or fewer where the runtime only tells means. Work
         that the runtime inserted between operators (layout conversions) is charged to the operator before it; what
@@ -126,7 +126,7 @@ class Platform(ABC):
 
         Args:
             network: What to run.
-            nodes: Prepare for :meth:`Program.node_times`; this may slow the whole network a little.
+            nodes: Prepare for :meth:`Program.node_times`; until that is called this may slow the network a little.
         """
 
 

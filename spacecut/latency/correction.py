@@ -1,0 +1,181 @@
+"""From the costs of operators to the latency of whole networks.
+
+What operators were seen to cost, one by one, misses what only whole networks show: overhead, what a call or the timing
+of a node takes, caches that serve small networks better. So the costs are corrected by what whole networks took, in a
+Bayesian linear regression (Rasmussen & Williams, Gaussian Processes for Machine Learning, ch. 2): corrections common
+to all operators, to a kind, to a family and to the larger ones of a family, and each operator's own, as far as it is
+uncertain. How large each of these may be is decided by the marginal likelihood.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from dataclasses import dataclass
+
+import numpy as np
+from scipy.linalg import cho_factor, cho_solve
+from scipy.optimize import minimize
+
+from spacecut.latency.estimator import Costs, estimate
+from spacecut.latency.evidence import Evidence
+from spacecut.operators import Network
+from spacecut.operators.operator import encode, family_columns
+
+__all__ = ["Correction", "corrected_costs"]
+
+_LEAST_SHARE = 0.1
+"""No correction takes an operator below this share of what it was seen to cost."""
+_SCALES = {"overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0.03, "growth": 0.03, "noise": 0.02}
+"""Where the search for the prior standard deviations starts; of the median network for ``overhead`` and, divided by
+its operators, ``call``; else relative."""
+_FLOOR_MS = 1e-3  # no network is timed better than to a microsecond
+_LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
+_SPREAD = 1.5  # the logarithms of those scales are themselves normal about the start, with this standard deviation
+
+
+@dataclass(frozen=True)
+class Correction:
+    """What whole networks told beyond their operators.
+
+    Attributes:
+        overhead_ms: What every inference takes besides its operators.
+        error: Relative standard error on networks left out one by one, from the one that 90 % of them stay within;
+            NaN where there were none.
+        networks: How many whole networks were compared.
+    """
+
+    overhead_ms: float
+    error: float
+    networks: int
+
+
+def corrected_costs(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Correction]:
+    """Costs of the operators in the rows ``wanted``, as whole networks have it, and the rest of their latency.
+
+    Raises:
+        InputError: An operator is unlike any that was measured; it is named.
+    """
+    networks = _whole_networks(evidence)
+    theirs = list(dict.fromkeys(node.operator for network, _ in networks for node in network.nodes))
+    position = {operator: number for number, operator in enumerate(theirs)}
+    rows = np.concatenate([encode(theirs), wanted])
+    costs = estimate(evidence, rows)
+    if not networks:
+        return costs, Correction(0.0, float("nan"), 0)
+    counts = np.zeros((len(networks), len(theirs)))
+    for number, (network, _) in enumerate(networks):
+        for operator, count in Counter(node.operator for node in network.nodes).items():
+            counts[number, position[operator]] = count
+    measured = np.asarray([ms for _, ms in networks])
+    mean, error, correction = _correct(rows, costs, counts, measured)
+    ours = slice(len(theirs), None)
+    return Costs(mean[ours], error[ours], costs.measured[ours]), correction
+
+
+def _whole_networks(evidence: Evidence) -> list[tuple[Network, float]]:
+    """Networks timed end to end, with their ms; operators timed alone only where there is nothing else."""
+    networks = [(Network.parse(key), measured) for key, measured in evidence.totals.items()]
+    return [entry for entry in networks if len(entry[0].nodes) > 1] or networks
+
+
+def _correct(
+    rows: np.ndarray, costs: Costs, counts: np.ndarray, measured: np.ndarray
+) -> tuple[np.ndarray, np.ndarray, Correction]:
+    """Means and errors of all operators, of which the first are those that the networks count."""
+    features, groups = _features(rows, costs.mean, counts.shape[1])
+    relative = counts / measured[:, None]
+    size = np.median(measured)
+    unit = {"overhead": size, "call": size / np.median(counts.sum(axis=1))}
+    units = np.asarray([unit.get(group, 1.0) for group in ["overhead", *groups]])
+    which = np.asarray([list(_SCALES).index(group) for group in ["overhead", *groups]])
+    start = np.asarray(list(_SCALES.values()))
+    regression = _Regression(costs, features, relative, 1 / measured)
+
+    def unlikelihood(steps: np.ndarray) -> float:
+        scales = start * np.exp(steps)
+        factor, lower = cho_factor(regression.covariance(np.square(scales[which] * units), scales[-1]), lower=True)
+        fit = regression.residual @ cho_solve((factor, lower), regression.residual)
+        return float(fit / 2 + np.log(np.diag(factor)).sum() + np.square(steps / _SPREAD).sum() / 2)
+
+    found = minimize(unlikelihood, np.zeros(len(start)), method="L-BFGS-B", bounds=[(-4, 4)] * len(start))
+    scales = start * np.exp(found.x)
+    prior = np.square(scales[which] * units)
+    if regression.weights(prior, scales[-1]) @ regression.design[:, 0] < 0:  # no overhead below zero
+        prior[0] = 0.0
+    least = _LEAST_SHARE * costs.mean
+    low = np.zeros(len(rows), dtype=bool)
+    while True:
+        overhead, mean, error, left_out = regression.solve(prior, scales[-1])
+        if not (mean < least).any():
+            break
+        low |= mean < least
+        regression = _Regression(_held(costs, low, least), features * ~low[:, None], relative, 1 / measured)
+    return mean, error, Correction(overhead, float(np.quantile(np.abs(left_out), _LEVEL)) / _DEVIATIONS, len(measured))
+
+
+def _held(costs: Costs, low: np.ndarray, least: np.ndarray) -> Costs:
+    """The costs with some of them held at the least that they may be."""
+    return Costs(np.where(low, least, costs.mean), np.where(low, 0.0, costs.error), costs.measured)
+
+
+class _Regression:
+    """Networks' relative latency, linear in the overhead, the corrections and the operators' own deviations.
+
+    Args:
+        costs: Of all operators, before correction.
+        features: Milliseconds by which each correction moves each operator.
+        relative: How often each network has each of the first operators, divided by its latency.
+        inverse: One over the networks' latencies.
+    """
+
+    def __init__(self, costs: Costs, features: np.ndarray, relative: np.ndarray, inverse: np.ndarray) -> None:
+        self.seen = relative.shape[1]
+        self.costs, self.features, self.relative = costs, features, relative
+        self.variance = np.square(costs.error)
+        self.design = np.column_stack([inverse, relative @ features[: self.seen]])
+        self.residual = 1 - relative @ costs.mean[: self.seen]
+        self._own = (relative * self.variance[: self.seen]) @ relative.T
+        self._clock = np.square(_FLOOR_MS * inverse)
+
+    def covariance(self, prior: np.ndarray, noise: float) -> np.ndarray:
+        """Of the residuals."""
+        return np.asarray((self.design * prior) @ self.design.T + self._own + np.diag(noise**2 + self._clock))
+
+    def weights(self, prior: np.ndarray, noise: float) -> np.ndarray:
+        """The residuals, whitened twice."""
+        return np.asarray(np.linalg.solve(self.covariance(prior, noise), self.residual))
+
+    def solve(self, prior: np.ndarray, noise: float) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
+        """Overhead, means and errors of all operators, and the relative errors on networks left out one by one."""
+        inverse = np.linalg.inv(self.covariance(prior, noise))
+        weights = inverse @ self.residual
+        common = prior * (self.design.T @ weights)
+        mean = self.costs.mean + self.features @ common[1:]
+        variance, seen = self.variance.copy(), slice(self.seen)
+        mean[seen] += variance[seen] * (self.relative.T @ weights)
+        explained = np.einsum("no,no->o", self.relative, inverse @ self.relative)
+        variance[seen] -= np.square(variance[seen]) * explained
+        return abs(float(common[0])), mean, np.sqrt(np.maximum(variance, 0.0)), weights / np.diag(inverse)
+
+
+def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray, list[str]]:
+    """Milliseconds by which each correction moves each operator, shape ``[operators, corrections]``, and their groups.
+
+    Families that no network has are corrected like their kind.
+    """
+    kinds = rows[:, 0]
+    _, family = np.unique(family_columns(rows), axis=0, return_inverse=True)
+    family = family.ravel()
+    logarithm = np.log(np.maximum(mean, 1e-6))
+    typical = np.bincount(family[:seen], logarithm[:seen], minlength=family.max() + 1)
+    typical = typical / np.maximum(np.bincount(family[:seen], minlength=family.max() + 1), 1)
+    known = np.isin(family, family[:seen])
+    growth = np.where(known, logarithm - typical[family], 0.0)
+    columns, groups = [np.ones(len(rows)), mean, mean * growth], ["call", "all", "growth"]
+    for kind in np.unique(kinds[:seen]):
+        columns += [(kinds == kind) * 1.0, mean * (kinds == kind)]
+        groups += ["call", "kind"]
+    for number in np.unique(family[:seen]):
+        columns.append(mean * (family == number))
+        groups.append("family")
+    return np.stack(columns, axis=1), groups
