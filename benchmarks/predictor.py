@@ -157,12 +157,10 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
 
 
 def noise_floor(name: str, platform: str, keys: Sequence[str], runs: Sequence[Run]) -> Row:
-    """The held-out networks measured twice: the first half of the passes as a prediction of the second."""
-    halves = [
-        whole_latencies(run for run in runs if (run.task.repeat < PASSES // 2) == first) for first in (True, False)
-    ]
+    """The held-out networks measured twice: every other pass as a prediction of those between."""
+    halves = [whole_latencies(run for run in runs if run.task.repeat % 2 == half) for half in (0, 1)]
     first, second = (np.asarray([np.median(half[key]) for key in keys]) for half in halves)
-    seconds = sum(run.seconds for run in runs if run.task.repeat < PASSES // 2)
+    seconds = sum(run.seconds for run in runs if run.task.repeat % 2 == 0)
     rank = float(spearmanr(first, second).statistic)
     return Row(name, platform, "(measured again)", len(keys), seconds, first / second - 1, rank, 0.0)
 
@@ -226,7 +224,7 @@ def main() -> None:
 
 {records[0].machine}; {", ".join(f"{record.name} {record.version}" for record in records)}; f32, one thread, batch 1.
 Repeat with `make bench-predictor`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn after the
-fit. "Measured again" is the floor: the first half of the held-out networks' passes as a prediction of the second.
+fit. "Measured again" is the floor: every other pass over the held-out networks as a prediction of those between.
 nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
 distinct measurements, and ten times as many (at most {MOST_ALONE}).
 

@@ -111,7 +111,7 @@ def enumerated(space: SearchSpace) -> np.ndarray:
 
 def latencies(model: LatencyModel, cost: Cost, numbers: np.ndarray) -> np.ndarray:
     """Latency of each architecture, node by node of its concrete network."""
-    summed = [sum(cost(node.operator) for node in model.workload.network(row).nodes) for row in numbers]
+    summed = [sum(map(cost, model.workload.network(row).operators)) for row in numbers]
     return model.correction.overhead_ms + np.asarray(summed)
 
 

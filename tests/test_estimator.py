@@ -238,7 +238,8 @@ def test_a_node_without_a_time_was_fused() -> None:
     key = Network((4, 6, 6), (Node(CONV, (-1,)), Node(RELU, (0,)), Node(CONV, (1,)), Node(RELU, (2,))), 3).key
     run = Run(Task(key, True, 0), "", 1.0, (9.0,), {0: (3.0, 3.0), 2: (5.0, 5.0), 3: (1.0, 1.0)}, (9.0,))
     evidence = gather([run])
-    assert evidence.operators == [CONV, RELU]
+    fused = dataclasses.replace(RELU, fusable=1)
+    assert evidence.operators == [CONV, fused]
     assert evidence.cost.tolist() == [4.0, 0.5]  # alike nodes share what they took together
     assert np.isnan(evidence.pass_error).all()
     passes = gather([run, dataclasses.replace(run, node_ms={0: (6.0, 6.0), 2: (10.0, 10.0)})])
@@ -264,3 +265,12 @@ def test_mean_node_times_are_quieted_by_the_total() -> None:
 
 
 CONV, RELU = Operator("conv2d", 4, 6, 6, 4), Operator("activation", 4, 6, 6, 4, activation="relu")
+
+
+def test_what_was_only_measured_alone_may_cost_nothing_where_it_can_be_fused() -> None:
+    fusable = dataclasses.replace(RELU, fusable=1)
+    runs = [Run(Task(Network.single(operator).key, False, 0), "", 1.0, (1.5,)) for operator in (CONV, RELU)]
+    costs = estimate(gather(runs), encode([RELU, fusable]))
+    assert costs.mean.tolist() == [1.5, 1.5]
+    assert costs.error[1] > 0.5 > costs.error[0]
+    assert costs.measured.tolist() == [1, 0]

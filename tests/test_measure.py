@@ -265,3 +265,22 @@ def test_what_the_passes_do_not_agree_on_is_measured_again(tmp_path, monkeypatch
     assert len(tasks) == len(set(tasks)) == 7  # three networks, twice, and one repair
     assert [task.repeat for task in tasks] == [0] * 3 + [1] * 3 + [2]
     assert tasks[6].network == tasks[0].network
+
+
+def test_no_further_pass_is_made_once_the_runs_will_do(tmp_path, monkeypatch):
+    monkeypatch.setattr(Worker, "measure", lambda *_: Samples([1.0], {0: [1.0]}, [1.0], 1.0))
+    platform = get_platform("onnxruntime")
+    networks = list(sampled_networks(expand(small_space())))
+    asked = []
+
+    def enough(runs):
+        asked.append(len(runs))
+        return True
+
+    for number, (seconds, passes) in enumerate(
+        ((1e-9, 2), (1e9, 5))
+    ):  # even the first pass is beyond the budget; a small space
+        store = Store(str(tmp_path / f"{number}.sqlite"), platform_record(platform))
+        runs = Campaign(platform, store, QUICK).cover(networks, Budget(seconds, passes=4, more_passes=5), enough)
+        assert len(runs) == passes * len({run.task.network for run in runs})
+    assert asked

@@ -246,7 +246,7 @@ def test_used_operators_are_those_of_the_network(name: str) -> None:
     workload = workload_of(name)
     drawn = samples(name, 50, seed=1)
     for candidates, used in zip(drawn, workload.used(drawn), strict=True):
-        expected = Counter(node.operator for node in workload.network(candidates).nodes)
+        expected = Counter(workload.network(candidates).operators)
         assert Counter(workload.operators[number] for number in used if number != ABSENT) == expected
 
 

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from spaces import HEAD, architectures, documents, space_of
 
 from spacecut.errors import InputError
-from spacecut.operators import ABSENT, INPUT, ZERO, Network, Operator, Workload, expand
+from spacecut.operators import ABSENT, INPUT, ZERO, Network, Node, Operator, Workload, expand
 from spacecut.operators.operator import KIND_NAMES, decode, encode
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS
@@ -73,7 +73,7 @@ def test_operators_are_those_of_the_networks(document: dict[str, Any]) -> None:
     found: set[Operator] = set()
     for candidates in architectures(workload.space):
         network = network_of(workload, candidates)
-        operators = Counter(node.operator for node in network.nodes) if network else Counter()
+        operators = Counter(network.operators) if network else Counter()
         assert operators_of(workload, candidates) == operators
         found |= set(operators)
     assert found == set(workload.operators)
@@ -234,3 +234,27 @@ def test_operators_that_vary_in_too_many_ways_are_refused() -> None:
     second = {"conv2d": {"out_channels": "w", "kernel": "w", "stride": "w", "groups": "w"}}
     with pytest.raises(InputError, match="vary in too many ways; tie some choices"):
         expand(network_space({"w": {"candidates": "1..10000"}}, [first, second]))
+
+
+def test_what_only_one_activation_or_sum_reads_may_be_fused_with_it() -> None:
+    plain, activated = Operator("conv2d", 4, 6, 6, 4), Operator("conv2d", 4, 6, 6, 4, activation="relu")
+    relu = Operator("activation", 4, 6, 6, 4, activation="relu")
+    pair, triple = (Operator("add", 4, 6, 6, 4, inputs=inputs) for inputs in (2, 3))
+    wired = [
+        (plain, (INPUT,), 0),
+        (relu, (0,), 1),
+        (plain, (1,), 0),
+        (relu, (2,), 0),  # the sum reads the convolution too
+        (pair, (2, 3), 0),
+        (plain, (4,), 0),
+        (plain, (4,), 0),
+        (triple, (5, 4, 6), 2),
+        (activated, (7,), 0),
+        (relu, (8,), 0),
+        (plain, (9,), 0),
+        (relu, (10,), 0),  # the network's output is read from outside
+        (pair, (11, 11), 0),
+    ]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 10)
+    assert [operator.fusable for operator in network.operators] == [fusable for _, _, fusable in wired]
+    assert Network.single(network.operators[1]) == Network.single(relu)

@@ -9,6 +9,7 @@ uncertain. How large each of these may be is decided by the marginal likelihood.
 
 from __future__ import annotations
 
+import math
 from collections import Counter
 from dataclasses import dataclass
 
@@ -21,8 +22,9 @@ from spacecut.latency.evidence import Evidence
 from spacecut.operators import Network
 from spacecut.operators.operator import encode, family_columns
 
-__all__ = ["Correction", "corrected_costs"]
+__all__ = ["Correction", "corrected_costs", "held_out_error"]
 
+_FEWEST = 8  # networks that tell an error
 _LEAST_SHARE = 0.1
 """No correction takes an operator below this share of what it was seen to cost."""
 _SCALES = {"overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0.03, "growth": 0.03, "noise": 0.02}
@@ -56,7 +58,7 @@ def corrected_costs(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Corr
         InputError: An operator is unlike any that was measured; it is named.
     """
     networks = _whole_networks(evidence)
-    theirs = list(dict.fromkeys(node.operator for network, _ in networks for node in network.nodes))
+    theirs = list(dict.fromkeys(operator for network, _ in networks for operator in network.operators))
     position = {operator: number for number, operator in enumerate(theirs)}
     rows = np.concatenate([encode(theirs), wanted])
     costs = estimate(evidence, rows)
@@ -64,12 +66,19 @@ def corrected_costs(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Corr
         return costs, Correction(0.0, float("nan"), 0)
     counts = np.zeros((len(networks), len(theirs)))
     for number, (network, _) in enumerate(networks):
-        for operator, count in Counter(node.operator for node in network.nodes).items():
+        for operator, count in Counter(network.operators).items():
             counts[number, position[operator]] = count
     measured = np.asarray([ms for _, ms in networks])
     mean, error, correction = _correct(rows, costs, counts, measured)
     ours = slice(len(theirs), None)
     return Costs(mean[ours], error[ours], costs.measured[ours]), correction
+
+
+def held_out_error(evidence: Evidence) -> float:
+    """Relative standard error of predictions of networks left out one by one; infinite while that cannot be told."""
+    if len(_whole_networks(evidence)) < _FEWEST:
+        return math.inf
+    return corrected_costs(evidence, evidence.rows)[1].error
 
 
 def _whole_networks(evidence: Evidence) -> list[tuple[Network, float]]:

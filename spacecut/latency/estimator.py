@@ -27,7 +27,9 @@ _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _MAD = 1.4826  # median absolute deviation to standard deviation
 
-_KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
+_KIND, _IN, _OUT, _REDUCED, _FUSABLE = (
+    COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced", "fusable")
+)
 _TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 
 
@@ -49,6 +51,8 @@ class Costs:
 def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
     """Costs of the operators in the rows ``wanted``.
 
+    What may be fused with its neighbour, and was only ever measured alone, costs anything up to what it costs alone.
+
     Raises:
         InputError: An operator belongs to a family of which nothing was measured; it is named.
     """
@@ -57,15 +61,21 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
     inverse = inverse.ravel()
     mean, error = np.empty(len(wanted)), np.empty(len(wanted))
     measured = np.zeros(len(wanted), dtype=np.int64)
-    for number, family in enumerate(families):
+    for number in range(len(families)):
         asked = np.flatnonzero(inverse == number)
-        member = (known_families == family).all(axis=1)
-        chosen = member[evidence.number]
+        rows = wanted[asked]
+        chosen = (known_families == family_columns(rows[:1])).all(axis=1)[evidence.number]
+        if alone := not chosen.any():
+            rows = np.where(np.arange(len(COLUMNS)) == _FUSABLE, 0, rows)
+            chosen = (known_families == family_columns(rows[:1])).all(axis=1)[evidence.number]
         if not chosen.any():
             raise InputError(f"nothing was measured of the operator {decode(wanted[asked[0]])} or any like it")
         mean[asked], error[asked], measured[asked] = _family(
-            evidence.rows[evidence.number[chosen]], evidence.cost[chosen], evidence.pass_error[chosen], wanted[asked]
+            evidence.rows[evidence.number[chosen]], evidence.cost[chosen], evidence.pass_error[chosen], rows
         )
+        if alone:
+            error[asked] = np.maximum(error[asked], _UNFITTED * mean[asked])
+            measured[asked] = 0
     return Costs(mean, error, measured)
 
 

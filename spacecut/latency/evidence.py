@@ -53,8 +53,8 @@ def gather(runs: Sequence[Run]) -> Evidence:
         key = run.task.network
         alike: dict[Operator, list[float]] = defaultdict(list)
         charged = _by_carrier(networks[key], run.low_node_ms)
-        for position, node in enumerate(networks[key].nodes):
-            alike[node.operator].append(charged.get(position, 0.0))
+        for position, operator in enumerate(networks[key].operators):
+            alike[operator].append(charged.get(position, 0.0))
         for operator, times in alike.items():
             seen[operator, key].append(float(np.mean(times)))
     whole = whole_latencies(runs)

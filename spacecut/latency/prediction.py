@@ -57,7 +57,7 @@ def predict_network(network: Network, profile: Profile) -> Prediction:
     Raises:
         InputError: An operator is unlike any that was measured; it is named.
     """
-    counts = Counter(node.operator for node in network.nodes)
+    counts = Counter(network.operators)
     operators = list(counts)
     rows = encode(operators)
     costs, correction = corrected_costs(profile.evidence, rows)

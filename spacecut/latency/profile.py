@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from spacecut.errors import InputError
+from spacecut.latency.correction import held_out_error
 from spacecut.latency.evidence import Evidence, gather
 from spacecut.latency.model import LatencyModel, fit_latency_model
 from spacecut.measure import (
@@ -163,7 +164,8 @@ def profile(
     opened = Store(store, record)
     try:
         campaign = Campaign(target, opened, progress=progress)
-        runs = campaign.cover(networks, budget or Budget())
+        limits = budget or Budget()
+        runs = campaign.cover(networks, limits, lambda runs: held_out_error(gather(runs)) < limits.error)
         return Profile(record, name, runs, campaign.measured)
     finally:
         opened.close()

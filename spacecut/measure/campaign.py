@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -38,12 +38,14 @@ class Budget:
         repairs: So many further times what is not settled yet, since the machine was disturbed, is measured again
             within the seconds.
         more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
+        error: Enough was measured once the relative standard error on networks left out is below this.
     """
 
     seconds: float = 120.0
     passes: int = 3
     more_passes: int = 7
     repairs: int = 8
+    error: float = 0.01
 
 
 def platform_record(platform: Platform) -> PlatformRecord:
@@ -78,8 +80,21 @@ class Campaign:
         self.measured = 0
         """Runs made by this campaign, not found in the store."""
 
-    def cover(self, networks: Iterable[Network], budget: Budget, seed: int = 0) -> list[Run]:
+    def cover(
+        self,
+        networks: Iterable[Network],
+        budget: Budget,
+        enough: Callable[[Sequence[Run]], bool] = lambda runs: False,
+        seed: int = 0,
+    ) -> list[Run]:
         """Measure as many of the networks as the budget allows; failures come back as runs with an error.
+
+        Args:
+            networks: In the order in which they are to be added.
+            budget: How long to measure.
+            enough: Asked whether the runs so far will do, once all have been made twice; a small space gets its passes
+                whatever it says.
+            seed: Of the orders of the passes.
 
         Raises:
             MeasurementError: Nothing can be measured.
@@ -101,7 +116,11 @@ class Campaign:
                     break
             order = np.random.default_rng(seed)
             repeat, whole = 1, spent
-            while repeat < budget.passes or (repeat < budget.more_passes and whole + spent < budget.seconds / 4):
+            while (
+                repeat < budget.more_passes
+                if whole + spent < budget.seconds / 4
+                else repeat < budget.passes and not (repeat > 1 and enough(runs))
+            ):
                 for index in order.permutation(len(chosen)):
                     run = self._run(replace(chosen[index], repeat=repeat))
                     runs.append(run)
@@ -109,6 +128,8 @@ class Campaign:
                     self._progress(whole, max(spent * budget.passes, whole))
                 repeat += 1
             for repair in range(budget.repairs):
+                if whole >= budget.seconds or enough(runs):
+                    break
                 for task in _unsettled(runs):
                     if whole >= budget.seconds:
                         break
@@ -154,12 +175,14 @@ def interleave(
 ) -> list[Run]:
     """Fresh end-to-end runs of networks, all run once before any is run again.
 
+    What several passes do not settle, since the machine was disturbed, is run in up to as many passes more.
+
     Args:
         platform: Where to measure.
         networks: Network keys, distinct.
         passes: How often each is run, in a new random order every time.
         seed: Of the orders.
-        progress: Called with the runs done and to do.
+        progress: Called with the runs done and to do at least.
 
     Raises:
         MeasurementError: A network fails.
@@ -167,14 +190,15 @@ def interleave(
     order = np.random.default_rng(seed)
     runs: list[Run] = []
     with Worker(str(platform.name), platform.threads, platform.batch) as worker:
-        for repeat in range(passes):
-            for index in order.permutation(len(networks)):
-                run = _measure(worker, Task(networks[index], False, repeat), Protocol())
+        for repeat in range(2 * passes if passes > 1 else 1):
+            left = networks if repeat < passes else [task.network for task in _unsettled(runs)]
+            for index in order.permutation(len(left)):
+                run = _measure(worker, Task(left[index], False, repeat), Protocol())
                 if run.error:
                     raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
                 runs.append(run)
                 if progress is not None:
-                    progress(len(runs), passes * len(networks))
+                    progress(len(runs), max(len(runs), passes * len(networks)))
     return runs
 
 

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 import re
-from dataclasses import dataclass
+from collections import Counter
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 from spacecut.errors import InputError
-from spacecut.operators.operator import Operator
+from spacecut.operators.operator import FUSABLE, Operator, fuses
 
 __all__ = ["INPUT", "ZERO", "Network", "Node"]
 
@@ -38,9 +40,25 @@ class Network:
     nodes: tuple[Node, ...]
     output: int
 
+    @cached_property
+    def operators(self) -> tuple[Operator, ...]:
+        """The nodes' operators, told apart by what they may be fused with."""
+        reads = Counter(source for node in self.nodes for source in node.inputs)
+        reads[self.output] += 1
+        alone = {
+            position
+            for position, node in enumerate(self.nodes)
+            if fuses(node.operator.kind, node.operator.activation) and reads[position] == 1
+        }
+        return tuple(
+            replace(node.operator, fusable=sum(s in alone for s in node.inputs) if node.operator.kind in FUSABLE else 0)
+            for node in self.nodes
+        )
+
     @classmethod
     def single(cls, operator: Operator) -> Network:
         """The network of one operator alone; the inputs of a sum are all the network's input."""
+        operator = replace(operator, fusable=0)
         return cls(operator.input_shape, (Node(operator, (INPUT,) * operator.inputs),), 0)
 
     @property

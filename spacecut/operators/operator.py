@@ -16,9 +16,12 @@ KIND_NAMES = tuple(kind for kind in KINDS if kind != "zero")
 
 COLUMNS = (
     "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
-    "reduced", "inputs",
+    "reduced", "inputs", "fusable",
 )  # fmt: skip
 """The columns of an operator array; ``kind`` and ``activation`` hold positions in their lists of names."""
+
+FUSABLE = ("activation", "add")
+"""Kinds that runtimes may fuse with what they read."""
 
 # What varies inside a family is how wide an operator is; all else tells families apart.
 _WIDTHS = ("in_channels", "out_channels", "reduced")
@@ -39,6 +42,8 @@ class Operator:
             ``kind`` is ``activation``.
         reduced: Channels inside a squeeze-and-excitation, else 0.
         inputs: How many inputs an ``add`` sums, else 1.
+        fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions that nothing else reads, so
+            that a runtime may do both at once. It follows from the network around (:attr:`Network.operators`).
     """
 
     kind: str
@@ -52,6 +57,7 @@ class Operator:
     activation: str = "none"
     reduced: int = 0
     inputs: int = 1
+    fusable: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -78,6 +84,8 @@ class Operator:
             text += f" r{self.reduced}"
         if self.inputs > 1:
             text += f" x{self.inputs}"
+        if self.fusable:
+            text += f" f{self.fusable}"
         return text if self.activation == "none" else f"{text} {self.activation}"
 
     @classmethod
@@ -91,7 +99,7 @@ class Operator:
             kind, channels, size, *rest = text.split()
             ins, _, outs = channels.partition("->")
             height, _, width = size.removeprefix("@").partition("x")
-            letters = {"k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs"}
+            letters = {"k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "f": "fusable"}
             fields: dict[str, Any] = {}
             for part in rest:
                 if part in ACTIVATIONS:
@@ -110,7 +118,7 @@ def encode(operators: list[Operator]) -> np.ndarray:
     rows = [
         (
             KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
-            ACTIVATIONS.index(o.activation), o.reduced, o.inputs,
+            ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.fusable,
         )
         for o in operators
     ]  # fmt: skip
@@ -128,6 +136,11 @@ def family_columns(rows: np.ndarray) -> np.ndarray:
     """The columns that tell families apart; operators of one family differ only in how wide they are."""
     kept = [index for index, name in enumerate(COLUMNS) if name not in _WIDTHS]
     return rows[:, kept]
+
+
+def fuses(kind: str, activation: str) -> bool:
+    """Whether a runtime may do what reads an operator of this kind and activation together with it."""
+    return kind in ("conv2d", "depthwise_conv2d", "linear") and activation == "none"
 
 
 def macs(rows: np.ndarray) -> np.ndarray:

@@ -8,12 +8,13 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
 
 from spacecut.errors import InputError
+from spacecut.operators.fusion import fusable_inputs
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
 from spacecut.space import SearchSpace
@@ -99,7 +100,7 @@ class Workload:
                 if number == ABSENT:
                     value[position] = live[0] if live else sources[0]
                 else:
-                    nodes.append(Node(self.operators[number], live or sources))
+                    nodes.append(Node(replace(self.operators[number], fusable=0), live or sources))
                     value[position] = len(nodes) - 1
         output = value[len(self.space.layers) - 1]
         if output < 0:
@@ -111,11 +112,15 @@ def expand(space: SearchSpace) -> Workload:
     """All distinct operators of a space, and which layer holds which under which candidates."""
     found: list[np.ndarray] = []
     local: list[tuple[int, Table]] = []
-    for position, (layer, live) in enumerate(zip(space.layers, _live(space.layers), strict=True)):
+    live = _live(space.layers)
+    there = [_there(layer, space.layers) for layer in space.layers]
+    fusable = fusable_inputs(space.layers, there, live)
+    for position, layer in enumerate(space.layers):
         if layer.kind != "zero":
             with placed((layer.name,)):
-                columns, active = _columns(layer, space)
-                rows, index = _distinct(columns, combine(np.logical_and, active, live).reduced())
+                columns = [*_columns(layer, space), fusable[position]]
+                assert len(columns) == len(COLUMNS)
+                rows, index = _distinct(columns, combine(np.logical_and, there[position], live[position]).reduced())
             if len(rows):
                 found.append(rows)
                 local.append((position, index))
@@ -172,29 +177,39 @@ def _live(layers: Sequence[Layer]) -> list[Table]:
     return live
 
 
-def _columns(layer: Layer, space: SearchSpace) -> tuple[list[Table], Table]:
-    """The operator columns of a layer as tables, and whether an operator is there at all."""
+def _there(layer: Layer, layers: Sequence[Layer]) -> Table:
+    """Whether a layer holds an operator: a sum of one value is none, unless it has an activation."""
+    if layer.kind == "zero":
+        return constant(False)
+    if layer.kind != "add":
+        return layer.active
+    activated = combine(lambda word: word != "none", layer.fields.get("activation", constant("none")))
+    joined = combine(lambda n, on: (n > 1) | ((n == 1) & on), _summed(layer, layers), activated)
+    return combine(np.logical_and, layer.active, joined).reduced()
+
+
+def _summed(layer: Layer, layers: Sequence[Layer]) -> Table:
+    """How many of a sum's inputs are not zero."""
+    zeros = [constant(False) if source == NETWORK_INPUT else layers[source].zero for source in layer.inputs]
+    return combine(lambda *all_zeros: sum((~zero).astype(np.int64) for zero in all_zeros), *zeros)
+
+
+def _columns(layer: Layer, space: SearchSpace) -> list[Table]:
+    """The operator columns of a layer as tables, all but the last."""
     one, nothing = constant(np.int64(1)), constant(np.int64(0))
     fields = layer.fields
     activation = fields.get("activation", constant("none"))
     code = Table(activation.scope, _positions(activation.values))
     channels, height, width = layer.input_shape
     groups = fields.get("groups", one)
-    active, inputs = layer.active, one
-    if layer.kind == "add":
-        zeros = [constant(False) if p == NETWORK_INPUT else space.layers[p].zero for p in layer.inputs]
-        inputs = combine(lambda *z: sum((~one).astype(np.int64) for one in z), *zeros)
-        joined = combine(lambda n, a: (n > 1) | ((n == 1) & a), inputs, Table(code.scope, code.values > 0))
-        active = combine(np.logical_and, active, joined)
+    inputs = _summed(layer, space.layers) if layer.kind == "add" else one
     if layer.kind == "linear":
         channels, height, width = combine(lambda c, h, w: c * h * w, channels, height, width), one, one
     kind = constant(np.int64(KIND_NAMES.index(layer.kind)))
-    columns = [
+    return [
         kind, channels, height, width, layer.shape[0], fields.get("kernel", one), fields.get("stride", one), groups,
         code, fields.get("reduced", nothing), inputs,
     ]  # fmt: skip
-    assert len(columns) == len(COLUMNS)
-    return columns, active
 
 
 def _positions(words: np.ndarray) -> np.ndarray:
