@@ -274,3 +274,24 @@ def test_what_was_only_measured_alone_may_cost_nothing_where_it_can_be_fused() -
     assert costs.mean.tolist() == [1.5, 1.5]
     assert costs.error[1] > 0.5 > costs.error[0]
     assert costs.measured.tolist() == [1, 0]
+
+
+def test_irregular_steps_are_learnt() -> None:
+    """At no block's multiples, as compilers for accelerators make them."""
+    edges = np.asarray([13, 22, 45, 51, 77])
+
+    def staircase(operator: Operator) -> float:
+        return float(0.1 + 0.05 * np.searchsorted(edges, operator.out_channels) * (1 + operator.in_channels / 40))
+
+    generator = np.random.default_rng(4)
+    pairs = {
+        (int(i), int(o)) for i, o in zip(generator.integers(8, 97, 220), generator.integers(8, 97, 220), strict=True)
+    }
+    operators = [Operator("conv2d", inner, 6, 6, outer) for inner, outer in sorted(pairs)]
+    runs = []
+    for operator in operators:
+        total = tuple((staircase(operator) * (1 + 0.01 * np.abs(generator.normal(size=20)))).tolist())
+        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, total))
+    asked = [Operator("conv2d", i, 6, 6, o) for i in range(8, 97, 5) for o in range(8, 97) if (i, o) not in pairs]
+    error = estimate(gather(runs), encode(asked)).mean / [staircase(operator) for operator in asked] - 1
+    assert np.mean(np.abs(error) < 0.03) > 0.9

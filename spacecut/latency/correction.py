@@ -42,7 +42,7 @@ class Correction:
     Attributes:
         overhead_ms: What every inference takes besides its operators.
         error: Relative standard error on networks left out one by one, from the one that 90 % of them stay within;
-            NaN where there were none.
+            NaN where there were too few to tell.
         networks: How many whole networks were compared.
     """
 
@@ -76,9 +76,8 @@ def corrected_costs(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Corr
 
 def held_out_error(evidence: Evidence) -> float:
     """Relative standard error of predictions of networks left out one by one; infinite while that cannot be told."""
-    if len(_whole_networks(evidence)) < _FEWEST:
-        return math.inf
-    return corrected_costs(evidence, evidence.rows)[1].error
+    error = corrected_costs(evidence, evidence.rows)[1].error
+    return math.inf if math.isnan(error) else error
 
 
 def _whole_networks(evidence: Evidence) -> list[tuple[Network, float]]:
@@ -119,7 +118,8 @@ def _correct(
             break
         low |= mean < least
         regression = _Regression(_held(costs, low, least), features * ~low[:, None], relative, 1 / measured)
-    return mean, error, Correction(overhead, float(np.quantile(np.abs(left_out), _LEVEL)) / _DEVIATIONS, len(measured))
+    wrong = float(np.quantile(np.abs(left_out), _LEVEL)) / _DEVIATIONS if len(measured) >= _FEWEST else float("nan")
+    return mean, error, Correction(overhead, wrong, len(measured))
 
 
 def _held(costs: Costs, low: np.ndarray, least: np.ndarray) -> Costs:

@@ -16,7 +16,7 @@ from scipy.optimize import nnls
 
 from spacecut.errors import InputError
 from spacecut.latency.evidence import Evidence
-from spacecut.latency.features import ALIGNMENTS, alignment_classes, smooth, stepped, with_classes
+from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smooth, stepped, with_classes
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, decode, family_columns
 
 __all__ = ["Costs", "estimate"]
@@ -155,6 +155,7 @@ def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]
     yield _scaled(smooth(inner, outer), measured)
     steps = _scaled(stepped(inner, outer), measured)
     yield steps
+    yield np.concatenate([steps, _scaled(jumps(inner, outer, measured), measured)], axis=1)
     for alignment in ALIGNMENTS:
         classes = alignment_classes(inner, outer, alignment)
         if len(np.unique(classes[measured])) > 1:

@@ -8,10 +8,12 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "smooth", "stepped", "with_classes"]
+__all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "jumps", "smooth", "stepped", "with_classes"]
 
 BLOCKS = (4, 8, 16, 32, 64)
 """Widths that data-parallel kernels pad to."""
+MAX_JUMPS = 64
+"""Most places on each width's axis where a jump is looked for."""
 ALIGNMENTS = (4, 8, 16)
 """Widths whose multiples may take another layout or kernel."""
 
@@ -35,6 +37,27 @@ def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
             columns += [ragged, ragged * inner, ragged * outer, ragged * inner * outer]
     columns.append(outer * outer)
     return np.stack(columns, axis=1)
+
+
+def jumps(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """Steps at no block's multiples: jumps of either width between any two neighbouring widths that were measured.
+
+    Each may be the same whatever the other width is, or in proportion to it.
+
+    Args:
+        inner: Channels of the input.
+        outer: Channels of the output.
+        measured: Which operators were; the others' widths make no jumps.
+    """
+    columns = []
+    for width, other in ((inner, outer), (outer, inner)):
+        known = np.unique(width[measured])
+        between = (known[1:] + known[:-1]) / 2
+        if len(between) > MAX_JUMPS:
+            between = between[np.linspace(0, len(between) - 1, MAX_JUMPS).astype(int)]
+        above = (width[:, None] > between).astype(float)
+        columns += [above, above * other[:, None]]
+    return np.concatenate(columns, axis=1)
 
 
 def alignment_classes(inner: np.ndarray, outer: np.ndarray, alignment: int) -> np.ndarray:

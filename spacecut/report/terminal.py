@@ -83,7 +83,11 @@ def show_reduction(console: Console, reduction: Reduction, files: list[Path]) ->
         )
     certificate = reduction.certificate
     error = certificate.model_error
-    known = "not checked on whole networks" if np.isnan(error) else f"which errs by {error:.1%} (rms)"
+    known = (
+        "not checked on whole networks"
+        if np.isnan(error)
+        else f"which errs by {error:.1%} (standard error on networks left out)"
+    )
     console.print(
         f"certificate: every architecture has one in the reduced space that is as good in every choice and at most "
         f"[bold]{certificate.slowdown:.1%}[/] slower ({certificate.slowdown_ms:.3g} ms at most), by the latency model, "
