@@ -28,6 +28,7 @@ from scipy.stats import spearmanr
 
 import spacecut
 from spacecut.latency.evidence import whole_latencies
+from spacecut.latency.profile import read_profile
 from spacecut.measure import Run, interleave, platform_record
 from spacecut.operators import Network, expand
 from spacecut.operators.operator import decode
@@ -96,7 +97,7 @@ def kept(path: Path, platform: str, networks: Sequence[str], passes: int, seed: 
         target = get_platform(platform)
         runs = interleave(target, list(networks), passes, seed)
         spacecut.Profile(platform_record(target), path.stem, runs).save(path)
-    return list(spacecut.load_profile(path).runs)
+    return list(read_profile(path).runs)
 
 
 def pair(name: str, platform: str, peers: bool) -> list[Row]:

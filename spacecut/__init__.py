@@ -8,7 +8,16 @@
 
 from spacecut.cut import Certificate, Decision, Reduction, cut, load_reduction
 from spacecut.errors import InputError, MeasurementError, PlatformUnavailable, SpacecutError
-from spacecut.latency import LatencyModel, Profile, Scored, load_profile, profile
+from spacecut.latency import (
+    LatencyModel,
+    Profile,
+    RecordedPlatform,
+    Scored,
+    fit,
+    load_profile,
+    profile,
+    read_latencies,
+)
 from spacecut.measure import Budget
 from spacecut.platforms import platform_statuses
 from spacecut.score import Score, Verification, score, verify
@@ -26,6 +35,7 @@ __all__ = [
     "MeasurementError",
     "PlatformUnavailable",
     "Profile",
+    "RecordedPlatform",
     "Reduction",
     "Score",
     "Scored",
@@ -34,11 +44,13 @@ __all__ = [
     "Verification",
     "__version__",
     "cut",
+    "fit",
     "load_profile",
     "load_reduction",
     "load_space",
     "platform_statuses",
     "profile",
+    "read_latencies",
     "save_space",
     "score",
     "shipped_spaces",

@@ -8,11 +8,11 @@ from typing import Annotated, Any
 
 import typer
 
-from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cli.output import Json, emit, out, progress, recorded_json
 from spacecut.cut import TOLERANCE, Reduction
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
-from spacecut.latency import Profile, load_profile, predict_network
+from spacecut.latency import AnyProfile, RecordedPlatform, load_profile, predict_network
 from spacecut.latency import profile as profile_space
 from spacecut.measure import DEFAULT_STORE, Budget
 from spacecut.operators import Network
@@ -27,7 +27,10 @@ Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's n
 Platform = Annotated[
     str,
     typer.Option(
-        "--platform", "-p", help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile.", show_default=False
+        "--platform",
+        "-p",
+        help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile or recorded platform.",
+        show_default=False,
     ),
 ]
 Threads = Annotated[int, typer.Option(help="Threads of one inference.")]
@@ -117,7 +120,7 @@ def predict(
 
 def _profiled(
     subject: SearchSpace | Network, platform: str, threads: int, batch: int, store: str, budget: float
-) -> Profile:
+) -> AnyProfile:
     if Path(platform).is_file():
         return load_profile(platform)
     if not 0 < budget < float("inf"):
@@ -138,7 +141,9 @@ def _size(text: str) -> int:
     return size
 
 
-def _profile_json(profile: Profile) -> dict[str, Any]:
+def _profile_json(profile: AnyProfile) -> dict[str, Any]:
+    if isinstance(profile, RecordedPlatform):
+        return recorded_json(profile)
     return {
         "space": profile.space,
         "platform": asdict(profile.platform),

@@ -6,15 +6,17 @@ import json
 import sys
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
+from dataclasses import asdict
 from typing import Annotated, Any
 
 import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
+from spacecut.latency import RecordedPlatform
 from spacecut.measure import Progress as Told
 
-__all__ = ["JSON_VERSION", "Json", "emit", "out", "progress", "terminal"]
+__all__ = ["JSON_VERSION", "Json", "emit", "out", "progress", "recorded_json", "terminal"]
 
 JSON_VERSION = 1
 
@@ -34,6 +36,11 @@ def terminal() -> Console:
 def emit(command: str, content: Mapping[str, Any]) -> None:
     """Print the JSON object of a command."""
     sys.stdout.write(json.dumps({"version": JSON_VERSION, "command": command, **content}, allow_nan=False) + "\n")
+
+
+def recorded_json(recorded: RecordedPlatform) -> dict[str, Any]:
+    """All that a recorded platform's file says."""
+    return {"platform": recorded.platform, **asdict(recorded)}
 
 
 @contextmanager

@@ -49,7 +49,7 @@ def verify(
 ) -> None:
     """Measure sampled architectures end to end, against the prediction and the certificate."""
     full, _, profile, certificate = load_reduction(directory)
-    with progress(f"verifying on {profile.platform.name}") as told:
+    with progress(f"verifying on {profile.platform}") as told:
         result = verify_reduction(full, profile, certificate, samples=samples, seed=seed, progress=told)
     with (directory / "verification.csv").open("w", newline="") as file:
         writer = csv.writer(file)

@@ -60,7 +60,7 @@ def compare(model: LatencyModel, position: int) -> Comparison:
     cost = np.append(model.costs.mean, 0.0)
     variance = np.append(np.square(model.costs.error), 0.0)
     groups: dict[tuple[int, ...], list[Factor]] = {}
-    for factor in model.workload.factors:
+    for factor in model.factors:
         if position in factor.scope:
             groups.setdefault(factor.scope, []).append(factor)
     own, mean, squared = np.zeros(count), np.zeros((count, count)), np.zeros((count, count))

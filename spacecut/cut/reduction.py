@@ -15,7 +15,7 @@ from spacecut.cut.dominance import Drop
 from spacecut.cut.inflation import Inflation
 from spacecut.cut.selection import Question, by_dominance, jointly
 from spacecut.errors import InputError
-from spacecut.latency import LatencyModel, Profile, load_profile
+from spacecut.latency import AnyProfile, LatencyModel, Profile, RecordedPlatform, load_profile
 from spacecut.space import Candidate, SearchSpace, load_space, save_space
 
 __all__ = ["TOLERANCE", "Decision", "Reduction", "cut", "load_reduction"]
@@ -23,7 +23,8 @@ __all__ = ["TOLERANCE", "Decision", "Reduction", "cut", "load_reduction"]
 KEPT, DOMINATED, OFF_THE_FRONT, TOO_SLOW = "kept", "dominated", "off the front", "too slow"
 TOLERANCE = 0.02
 """What a better candidate may cost more of the layers it touches, unless another tolerance is asked for."""
-_FILES = {"full": "space.yaml", "reduced": "reduced.yaml", "profile": "profile.jsonl.gz"}
+_FILES = {"full": "space.yaml", "reduced": "reduced.yaml"}
+_PROFILES = (Profile.file_name, RecordedPlatform.file_name)
 
 
 @dataclass(frozen=True)
@@ -68,7 +69,7 @@ class Reduction:
         max_latency: The bound in ms that it was made with, if any.
         target_size: The size that it was made for, if any.
         inflation: What it does to the fronts of quality functions, where it was made for a size.
-        profile: The measurements.
+        profile: The measurements, or the recorded platform.
         model: The latency model over the full space.
     """
 
@@ -80,7 +81,7 @@ class Reduction:
     max_latency: float | None
     target_size: int | None
     inflation: Inflation | None
-    profile: Profile
+    profile: AnyProfile
     model: LatencyModel
 
     def __repr__(self) -> str:
@@ -97,7 +98,9 @@ class Reduction:
             folder.mkdir(parents=True, exist_ok=True)
             save_space(self.space, folder / _FILES["reduced"])
             save_space(self.full, folder / _FILES["full"])
-            self.profile.save(folder / _FILES["profile"])
+            for name in _PROFILES:  # of an earlier cut
+                (folder / name).unlink(missing_ok=True)
+            self.profile.save(folder / self.profile.file_name)
             with (folder / "decisions.csv").open("w", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=[field.name for field in fields(Decision)])
                 writer.writeheader()
@@ -113,29 +116,32 @@ class Reduction:
             (folder / "certificate.json").write_text(json.dumps(content, indent=1) + "\n")
         except OSError as error:
             raise InputError(f"cannot write to {folder}: {error.strerror}; give another -o") from None
-        return sorted(folder / name for name in (*_FILES.values(), "decisions.csv", "certificate.json"))
+        return sorted(
+            folder / name for name in (*_FILES.values(), self.profile.file_name, "decisions.csv", "certificate.json")
+        )
 
 
-def load_reduction(directory: str | Path) -> tuple[SearchSpace, SearchSpace, Profile, Certificate]:
+def load_reduction(directory: str | Path) -> tuple[SearchSpace, SearchSpace, AnyProfile, Certificate]:
     """The full space, the reduced one, the profile and the certificate that ``cut -o DIR`` wrote.
 
     Raises:
         InputError: The directory is missing or holds something else.
     """
     folder = Path(directory)
-    if missing := [name for name in (*_FILES.values(), "certificate.json") if not (folder / name).is_file()]:
+    profile = next((name for name in _PROFILES if (folder / name).is_file()), Profile.file_name)
+    if missing := [name for name in (*_FILES.values(), profile, "certificate.json") if not (folder / name).is_file()]:
         raise InputError(f"{folder}: {missing[0]} is missing; make it with `spacecut cut ... -o {folder}`")
     try:
         certificate = Certificate.from_json(json.loads((folder / "certificate.json").read_text()))
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(f"{folder / 'certificate.json'}: no certificate ({error}); cut again") from None
     full, reduced = load_space(folder / _FILES["full"]), load_space(folder / _FILES["reduced"])
-    return full, reduced, load_profile(folder / _FILES["profile"]), certificate
+    return full, reduced, load_profile(folder / profile), certificate
 
 
 def cut(
     space: SearchSpace,
-    profile: Profile,
+    profile: AnyProfile,
     *,
     tolerance: float = TOLERANCE,
     target_size: int | None = None,
@@ -148,7 +154,7 @@ def cut(
 
     Args:
         space: The space.
-        profile: Measurements of its operators.
+        profile: Measurements of its operators, or a platform recorded on it.
         tolerance: Share of the touched layers' latency that a better candidate may cost more; 0: only within noise.
         target_size: Instead, leave at most so many architectures.
         max_latency: Also drop candidates that no architecture within so many ms contains. Predictions must stay below

@@ -19,7 +19,7 @@ from spacecut.latency.elimination import SUM_ERROR, k_best, minimum
 from spacecut.latency.estimator import Costs
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.trellis import Scope, SumTable, Trellis
-from spacecut.operators import ABSENT, Workload
+from spacecut.operators import ABSENT, Factor, Workload
 from spacecut.operators.operator import macs
 from spacecut.space import Architecture, Candidate, SearchSpace
 
@@ -45,11 +45,14 @@ class LatencyModel:
         workload: The space's operators and factors.
         costs: Milliseconds of each operator in a whole network.
         correction: What whole networks told beyond their operators.
+        combinations: Where costs are known of combinations of candidates instead: their numbers, in the place of the
+            workload's factors.
     """
 
     workload: Workload
     costs: Costs
     correction: Correction
+    combinations: tuple[Factor, ...] | None = None
 
     @property
     def space(self) -> SearchSpace:
@@ -58,27 +61,24 @@ class LatencyModel:
 
     def __repr__(self) -> str:
         return (
-            f"LatencyModel({self.space.name!r}, {len(self.costs.mean)} operators, "
+            f"LatencyModel({self.space.name!r}, {len(self.costs.mean)} costs, "
             f"{self.correction.overhead_ms:.3g} ms overhead)"
         )
+
+    @property
+    def factors(self) -> tuple[Factor, ...]:
+        """Which costs an architecture sums."""
+        return self.workload.factors if self.combinations is None else self.combinations
 
     @cached_property
     def tables(self) -> tuple[SumTable, ...]:
         """Milliseconds over the candidates, one table for each set of choices that operators depend on."""
-        return self._merged(self.costs.mean)
+        return _merged(self.factors, self.costs.mean)
 
     @cached_property
     def variances(self) -> tuple[SumTable, ...]:
         """Squared standard errors of ``tables``, scope by scope."""
-        return self._merged(np.square(self.costs.error))
-
-    def _merged(self, values: np.ndarray) -> tuple[SumTable, ...]:
-        padded = np.append(values, 0.0)  # the last entry serves ABSENT, which is -1
-        assert ABSENT == -1
-        merged: dict[Scope, np.ndarray] = defaultdict(lambda: np.zeros(()))
-        for factor in self.workload.factors:
-            merged[factor.scope] = merged[factor.scope] + padded[factor.index]
-        return tuple(SumTable(scope, merged[scope]) for scope in sorted(merged))
+        return _merged(self.factors, np.square(self.costs.error))
 
     @cached_property
     def trellis(self) -> Trellis:
@@ -149,7 +149,7 @@ class LatencyModel:
     @cached_property
     def macs(self) -> tuple[SumTable, ...]:
         """Multiply-accumulates over the candidates, a batch of one."""
-        return self._merged(macs(self.workload.rows))
+        return _merged(self.workload.factors, macs(self.workload.rows))
 
     def count_macs(self, numbers: np.ndarray) -> np.ndarray:
         """Multiply-accumulates of architectures given as candidate numbers ``[architectures, choices]``."""
@@ -201,6 +201,16 @@ class LatencyModel:
         """Uniform samples, of all architectures or of those of at most ``max_ms``; empty where there are none."""
         numbers = self.space.sample(n, seed) if max_ms is None else sample_within(self.trellis, max_ms, n, seed)
         return [self.space.decode(row) for row in numbers]
+
+
+def _merged(factors: Sequence[Factor], values: np.ndarray) -> tuple[SumTable, ...]:
+    """The sum of factors, one table for each scope."""
+    padded = np.append(values, 0.0)  # the last entry serves ABSENT, which is -1
+    assert ABSENT == -1
+    merged: dict[Scope, np.ndarray] = defaultdict(lambda: np.zeros(()))
+    for factor in factors:
+        merged[factor.scope] = merged[factor.scope] + padded[factor.index]
+    return tuple(SumTable(scope, merged[scope]) for scope in sorted(merged))
 
 
 def _total(tables: tuple[SumTable, ...], numbers: np.ndarray) -> np.ndarray:

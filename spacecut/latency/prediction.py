@@ -7,8 +7,10 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spacecut.errors import InputError
 from spacecut.latency.correction import corrected_costs
-from spacecut.latency.profile import Profile
+from spacecut.latency.loading import AnyProfile
+from spacecut.latency.recorded import RecordedPlatform
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode, macs
 
@@ -51,12 +53,18 @@ class Prediction:
     shares: tuple[OperatorShare, ...]
 
 
-def predict_network(network: Network, profile: Profile) -> Prediction:
+def predict_network(network: Network, profile: AnyProfile) -> Prediction:
     """Predict a network's latency from a profile.
 
     Raises:
-        InputError: An operator is unlike any that was measured; it is named.
+        InputError: An operator is unlike any that was measured; it is named. Or the platform was recorded from whole
+            networks, which tell of a space's candidates only.
     """
+    if isinstance(profile, RecordedPlatform):
+        raise InputError(
+            f"{profile.platform} knows the candidates of {profile.space} only, not the operators of other networks; "
+            "predict with a platform that runs here or a profile"
+        )
     counts = Counter(network.operators)
     operators = list(counts)
     rows = encode(operators)

@@ -33,7 +33,7 @@ from spacecut.operators import Network, expand
 from spacecut.platforms import get_platform
 from spacecut.space import SearchSpace
 
-__all__ = ["Profile", "load_profile", "profile"]
+__all__ = ["Profile", "profile", "read_profile"]
 
 _VERSION = 2
 
@@ -47,6 +47,8 @@ class Profile:
         runs: Every run with its raw samples, failed ones too.
         fresh: How many of the runs were made now; the others were in the store.
     """
+
+    file_name = "profile.jsonl.gz"
 
     def __init__(self, platform: PlatformRecord, space: str, runs: Sequence[Run], fresh: int = 0) -> None:
         self.platform = platform
@@ -99,7 +101,7 @@ class Profile:
             file.writelines(json.dumps(line, separators=(",", ":")) + "\n" for line in lines)
 
 
-def load_profile(path: str | Path) -> Profile:
+def read_profile(path: str | Path) -> Profile:
     """Read a profile that :meth:`Profile.save` wrote.
 
     Raises:

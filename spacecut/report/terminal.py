@@ -11,7 +11,7 @@ from rich.console import Console
 from rich.table import Table
 
 from spacecut.cut import Decision, Reduction
-from spacecut.latency import Prediction, Profile, Scored
+from spacecut.latency import AnyProfile, Prediction, RecordedPlatform, Scored
 from spacecut.platforms import Status
 from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
@@ -21,6 +21,7 @@ __all__ = [
     "show_platforms",
     "show_prediction",
     "show_profile",
+    "show_recorded",
     "show_reduction",
     "show_score",
     "show_spaces",
@@ -48,8 +49,11 @@ def show_spaces(console: Console, spaces: list[SearchSpace]) -> None:
     console.print(table)
 
 
-def show_profile(console: Console, profile: Profile) -> None:
+def show_profile(console: Console, profile: AnyProfile) -> None:
     """What was measured, where, and how much of it was new."""
+    if isinstance(profile, RecordedPlatform):
+        show_recorded(console, profile)
+        return
     evidence = profile.evidence
     console.print(f"measured on [bold]{profile.platform}[/]")
     console.print(
@@ -59,6 +63,21 @@ def show_profile(console: Console, profile: Profile) -> None:
     console.print(f"{len(evidence.operators)} operators seen, {len(evidence.totals)} networks timed end to end")
     if profile.failures:
         console.print(f"[red]{len(profile.failures)} runs failed[/]; the first: {profile.failures[0].error}")
+
+
+def show_recorded(console: Console, recorded: RecordedPlatform) -> None:
+    """Where costs come from, and how well they predict networks that they were not fitted to."""
+    console.print(f"fitted to {recorded.networks} networks: [bold]{recorded.platform}[/]")
+    console.print(
+        f"explained by {recorded.explained_by}, {recorded.overhead_ms:.4g} ms overhead; fitted {recorded.fitted_at}"
+    )
+    for what, accuracy in (("cross-validated", recorded.held_out), ("on the other rows", recorded.left_out)):
+        if accuracy is not None:
+            console.print(
+                f"{what}: within ±5 % [bold]{accuracy.within_5_percent:.0%}[/], within ±10 % "
+                f"[bold]{accuracy.within_10_percent:.0%}[/] of {accuracy.networks}; Spearman "
+                f"{accuracy.rank_correlation:.3f}; mean error {accuracy.mean_error:.1%}"
+            )
 
 
 def show_reduction(console: Console, reduction: Reduction, files: list[Path]) -> None:

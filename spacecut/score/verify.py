@@ -9,7 +9,7 @@ import numpy as np
 
 from spacecut.cut import Certificate
 from spacecut.errors import InputError
-from spacecut.latency import Profile
+from spacecut.latency import AnyProfile, Profile, RecordedPlatform
 from spacecut.latency.evidence import whole_latencies
 from spacecut.measure import Progress, interleave, platform_record
 from spacecut.operators import expand
@@ -93,7 +93,7 @@ class Verification:
 
 def verify(
     full: SearchSpace,
-    profile: Profile,
+    profile: AnyProfile,
     certificate: Certificate,
     *,
     samples: int = 20,
@@ -113,12 +113,14 @@ def verify(
         progress: Called with the runs done and to do.
 
     Raises:
-        InputError: ``samples`` is below 1.
+        InputError: ``samples`` is below 1, or the platform was recorded elsewhere.
         PlatformUnavailable: The profile's platform cannot run here.
         MeasurementError: A network fails.
     """
     if samples < 1:
         raise InputError(f"the number of samples must be at least 1, not {samples}")
+    if isinstance(profile, RecordedPlatform):
+        raise InputError(f"{profile.platform} was recorded elsewhere and cannot be measured here; cut for a platform")
     record = profile.platform
     platform = get_platform(record.name, record.threads, record.batch)
     workload = expand(full)
