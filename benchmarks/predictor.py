@@ -92,10 +92,12 @@ def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
 
 
 def kept(path: Path, platform: str, networks: Sequence[str], passes: int, seed: int) -> list[Run]:
-    """Runs of networks, from the file if they were made before."""
-    if not path.exists():
+    """Runs of networks; only those that the file lacks are made."""
+    runs = list(read_profile(path).runs) if path.exists() else []
+    missing = set(networks) - {run.task.network for run in runs}
+    if missing:
         target = get_platform(platform)
-        runs = interleave(target, list(networks), passes, seed)
+        runs += interleave(target, [network for network in networks if network in missing], passes, seed)
         spacecut.Profile(platform_record(target), path.stem, runs).save(path)
     return list(read_profile(path).runs)
 

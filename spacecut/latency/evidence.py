@@ -80,7 +80,7 @@ def whole_latencies(runs: Iterable[Run]) -> dict[str, list[float]]:
     values: dict[str, list[float]] = defaultdict(list)
     for run in _undisturbed(runs, attrgetter("low_ms")):
         values[run.task.network].append(run.low_ms)
-    return values
+    return dict(values)
 
 
 def _undisturbed(runs: Iterable[Run], latency: Callable[[Run], float]) -> Iterator[Run]:
