@@ -10,15 +10,19 @@ For each pair of space and platform: our profile in at most two minutes of measu
 fitted, held-out networks across the whole latency range; then operators alone, for the peers: all those of the
 held-out networks (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten
 times as many.
+
+A shared machine is some per cent faster in one minute than in another. So the passes of the profiles, and then those
+of the held-out networks, are spread over visits: all pairs get their first before any gets its second.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -31,7 +35,6 @@ from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
 from spacecut.measure import Run, interleave, platform_record
 from spacecut.operators import Network, expand
-from spacecut.operators.operator import decode
 from spacecut.platforms import get_platform
 
 RESULTS = Path(__file__).parent / "results"
@@ -46,7 +49,9 @@ SPACES = (
 )
 PLATFORMS = ("onnxruntime", "openvino", "litert")
 HELD_OUT = 40
-PASSES = 6
+VISITS = 3
+PASSES = 2
+"""Of the held-out networks in each visit."""
 MOST_ALONE = 2000
 """No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
 
@@ -91,31 +96,53 @@ def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
     return np.minimum(numbers, np.asarray(space.lengths) - 1)
 
 
-def kept(path: Path, platform: str, networks: Sequence[str], passes: int, seed: int) -> list[Run]:
+def profiled(name: str, platform: str, visit: int = VISITS - 1) -> spacecut.Profile:
+    """The profile of a space within two minutes of measurement, or its part up to a visit."""
+    full = spacecut.Budget(passes=VISITS)
+    share = full.seconds / (VISITS + 1)
+    part = replace(full, seconds=share * (visit + 2), passes=visit + 1, repairs=full.repairs * (visit + 1 == VISITS))
+    return spacecut.profile(spacecut.load_space(name), platform, store=str(at(name, platform, ".sqlite")), budget=part)
+
+
+def kept(path: Path, platform: str, networks: Iterable[str], passes: int, seed: int) -> list[Run]:
     """Runs of networks; only those that the file lacks are made."""
     runs = list(read_profile(path).runs) if path.exists() else []
-    missing = set(networks) - {run.task.network for run in runs}
+    missing = dict.fromkeys(networks).keys() - {run.task.network for run in runs}
     if missing:
         target = get_platform(platform)
-        runs += interleave(target, [network for network in networks if network in missing], passes, seed)
+        runs += interleave(target, sorted(missing), passes, seed)
         spacecut.Profile(platform_record(target), path.stem, runs).save(path)
-    return list(read_profile(path).runs)
+    return runs
 
 
-def pair(name: str, platform: str, peers: bool) -> list[Row]:
-    """All rows of a space on a platform."""
+def at(name: str, platform: str, ending: str) -> Path:
+    """Where a pair's measurements are kept."""
+    return FOLDER / f"{name.replace('/', '-')}-{platform}{ending}"
+
+
+def held_out_runs(name: str, platform: str, keys: Iterable[str], visit: int) -> list[Run]:
+    """Runs of the held-out networks in one visit."""
+    return kept(at(name, platform, f"-held-out-{visit}.gz"), platform, keys, PASSES, seed=visit)
+
+
+def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
+    """Architectures ``[networks, choices]`` that no profile knows of, and their networks."""
     space = spacecut.load_space(name)
-    stem = f"{name.replace('/', '-')}-{platform}"
-    profile = spacecut.profile(space, platform, store=str(FOLDER / f"{stem}.sqlite"))
-    model = profile.latency_model(space)
     workload = expand(space)
     drawn = held_out(space, 2 * HELD_OUT, seed=2026)
     # Of NAS-Bench-201 some architectures lead from nowhere to the output, and compute nothing.
     numbers = drawn[[any(-1 in node.inputs for node in workload.network(row).nodes) for row in drawn]][:HELD_OUT]
-    networks = [workload.network(row) for row in numbers]
+    return numbers, [workload.network(row) for row in numbers]
+
+
+def pair(name: str, platform: str, peers: bool) -> list[Row]:
+    """All rows of a space on a platform."""
+    profile = profiled(name, platform)
+    model = profile.latency_model(spacecut.load_space(name))
+    numbers, networks = held_out_networks(name)
     keys = [network.key for network in networks]
-    runs = kept(FOLDER / f"{stem}-held-out.gz", platform, list(dict.fromkeys(keys)), PASSES, seed=1)
-    latencies = whole_latencies(runs)
+    visits = [held_out_runs(name, platform, keys, visit) for visit in range(VISITS)]
+    latencies = whole_latencies(itertools.chain(*visits))
     truth = np.asarray([np.median(latencies[key]) for key in keys])
 
     def row(predictor: str, predicted: np.ndarray, count: int, seconds: float, each: float = 0.0) -> Row:
@@ -127,7 +154,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     print(f"{name} on {platform}: {inside:.0%} within the 90 % interval", flush=True)
     rows = [
         row("spacecut", model.predict(numbers), len(profile.runs), profile.seconds, seconds_a_prediction(model)),
-        noise_floor(name, platform, keys, runs),
+        noise_floor(name, platform, keys, visits),
         row(
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),
@@ -137,11 +164,14 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     ]
     if not peers:
         return rows
+    if not FORESTS.exists():
+        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`, or say --no-peers")
     theirs = list(dict.fromkeys(Network.single(node.operator).key for network in networks for node in network.nodes))
     equal = len({(run.task.network, run.task.nodes) for run in profile.runs})
-    order = np.random.default_rng(3).permutation(len(workload.rows))[: min(10 * equal, MOST_ALONE)]
-    training = [Network.single(decode(workload.rows[number])).key for number in order]
-    alone = kept(FOLDER / f"{stem}-alone.gz", platform, list(dict.fromkeys([*training, *theirs])), 1, seed=2)
+    single = sorted({Network.single(operator).key for operator in expand(spacecut.load_space(name)).operators})
+    order = np.random.default_rng(3).permutation(len(single))[: min(10 * equal, MOST_ALONE)]
+    training = [single[number] for number in order]
+    alone = kept(at(name, platform, "-alone.gz"), platform, [*training, *theirs], 1, seed=2)
     seconds = {run.task.network: run.seconds for run in alone}
     latency = whole_latencies(alone)
 
@@ -150,8 +180,6 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
 
     predicted = by_look_up(measured_alone(of(theirs)), networks)
     rows.append(row("look-up of operators alone", predicted, len(theirs), sum(seconds[key] for key in theirs)))
-    if not FORESTS.exists():
-        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter`, or leave out --peers")
     for factor in (1, 10):
         used = training[: factor * equal]
         predicted = by_forests(measured_alone(of(used)), networks, FORESTS)
@@ -159,13 +187,13 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     return rows
 
 
-def noise_floor(name: str, platform: str, keys: Sequence[str], runs: Sequence[Run]) -> Row:
-    """The held-out networks measured twice: every other pass as a prediction of those between."""
-    halves = [whole_latencies(run for run in runs if run.task.repeat % 2 == half) for half in (0, 1)]
-    first, second = (np.asarray([np.median(half[key]) for key in keys]) for half in halves)
-    seconds = sum(run.seconds for run in runs if run.task.repeat % 2 == 0)
-    rank = float(spearmanr(first, second).statistic)
-    return Row(name, platform, "(measured again)", len(keys), seconds, first / second - 1, rank, 0.0)
+def noise_floor(name: str, platform: str, keys: Sequence[str], visits: Sequence[Sequence[Run]]) -> Row:
+    """The held-out networks measured twice: the first visit as a prediction of the others."""
+    halves = [whole_latencies(runs) for runs in (visits[0], itertools.chain(*visits[1:]))]
+    first, others = (np.asarray([np.median(half[key]) for key in keys]) for half in halves)
+    seconds = sum(run.seconds for run in visits[0])
+    rank = float(spearmanr(first, others).statistic)
+    return Row(name, platform, "(measured again)", len(keys), seconds, first / others - 1, rank, 0.0)
 
 
 def seconds_a_prediction(model: spacecut.LatencyModel) -> float:
@@ -211,12 +239,16 @@ def main() -> None:
     if chosen.fresh:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
+    pairs = list(itertools.product(chosen.spaces, chosen.platforms))
+    for visit, (name, platform) in itertools.product(range(VISITS), pairs):
+        profiled(name, platform, visit)
+    for visit, (name, platform) in itertools.product(range(VISITS), pairs):
+        held_out_runs(name, platform, [network.key for network in held_out_networks(name)[1]], visit)
     rows: list[Row] = []
-    for name in chosen.spaces:
-        for platform in chosen.platforms:
-            found = pair(name, platform, not chosen.no_peers)
-            rows += found
-            print("\n".join(row.line() for row in found), flush=True)
+    for name, platform in pairs:
+        found = pair(name, platform, not chosen.no_peers)
+        rows += found
+        print("\n".join(row.line() for row in found), flush=True)
     if tuple(chosen.spaces) != SPACES or tuple(chosen.platforms) != PLATFORMS or chosen.no_peers:
         return
     today = datetime.now(UTC).date().isoformat()
@@ -227,7 +259,8 @@ def main() -> None:
 
 {records[0].machine}; {", ".join(f"{record.name} {record.version}" for record in records)}; f32, one thread, batch 1.
 Repeat with `make bench-predictor`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn after the
-fit. "Measured again" is the floor: every other pass over the held-out networks as a prediction of those between.
+fit. "Measured again" is the floor: the first of {VISITS} visits to the held-out networks as a prediction of the others.
+Profiles are spread over as many visits, since the machine is shared and drifts.
 nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
 distinct measurements, and ten times as many (at most {MOST_ALONE}).
 
