@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-steps bench-predictor clean
+.PHONY: demo test lint bench-main-job bench-steps bench-predictor bench-reduction clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -26,6 +26,9 @@ bench-steps: .venv/all
 
 bench-predictor: .venv/all .venv/nn-meter/done
 	$(BIN)/python benchmarks/predictor.py
+
+bench-reduction: .venv/all
+	$(BIN)/python benchmarks/reduction.py
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

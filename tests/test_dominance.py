@@ -189,7 +189,7 @@ def test_dominance_is_not_passed_on() -> None:
     """Each step is within the tolerance and two steps are not: the middle goes up, the lowest has to stay."""
     space = one_choice([1, 2, 3], "larger")
     comparison = compare(model_of(space, by_width(w1=1.0, w2=1.015, w3=1.03)), 0)
-    drops = dominated(comparison, space.choices[0].not_worse(), 0.02)
+    drops = dominated([comparison], space.choices[0].not_worse(), 0.02)
     assert [(drop.candidate, drop.dominator) for drop in drops] == [(1, 2)]
 
 

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from models import GivenProfile, asked_for, enumerated, latencies, random_costs, round_up, space_of, spaces
 
 from spacecut.cut import cut
-from spacecut.cut.inflation import Fronts, latency_band, least_latency
-from spacecut.cut.joint import drops, hull_problems
+from spacecut.cut.inflation import Fronts, best_at, latency_band, least_latency
+from spacecut.cut.joint import Banded, drops, hull_problems
 from spacecut.errors import InputError
 from spacecut.quality import quality_family
 from spacecut.space import SearchSpace
@@ -41,6 +41,12 @@ def test_the_least_latency_at_every_quality_is_exact(space: SearchSpace, seed: i
     latency, worth = latencies(model, cost, numbers), quality.of(numbers)
     expected = [latency[worth >= level].min() for level in range(quality.best + 1)]
     assert least_latency(model.trellis, quality) == pytest.approx(np.asarray(expected), abs=1e-12)
+    for level in (0, quality.best // 2, quality.best):
+        found = best_at(model.trellis, quality, level)[None]
+        assert quality.of(found)[0] >= level
+        assert model.predict(found)[0] == pytest.approx(expected[level], abs=1e-12)
+    with pytest.raises(InputError, match="no architecture has a quality"):
+        best_at(model.trellis, quality, quality.best + 1)
 
 
 @moderate
@@ -89,7 +95,7 @@ def test_hull_problems_are_solved_exactly_and_the_first_selection_loses_nothing(
     assert problems.optimum == pytest.approx(priced.min(axis=1), abs=1e-9)
     protected = [np.zeros(length, dtype=bool) for length in space.lengths]
     sizes = []
-    for kept in drops(model, every(space), protected, band, seed):
+    for kept in drops([Banded(model, band)], quality_family(space, 100, seed), every(space), protected):
         if not sizes:
             first = hull_problems(model, quality_family(space, 100, seed), every(space), band)
             again = hull_problems(model, quality_family(space, 100, seed), kept, band)
@@ -106,7 +112,8 @@ def test_the_candidate_that_no_front_needs_falls_first() -> None:
     # A width of 3 costs more than one of 4, as on a staircase with a dip.
     model = GivenProfile(space, lambda operator: (1.0, 2.0, 9.0, 3.0)[operator.out_channels - 1]).latency_model(space)
     protected = [np.zeros(4, dtype=bool)] * 3
-    kept = next(drops(model, every(space), protected, latency_band(model)))
+    banded = [Banded(model, latency_band(model))]
+    kept = next(drops(banded, quality_family(space, 100), every(space), protected))
     assert all(2 not in numbers for numbers in kept)
 
 

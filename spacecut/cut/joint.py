@@ -16,20 +16,28 @@ import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel, Trellis
-from spacecut.quality import Quality, quality_family
+from spacecut.quality import Quality
 
-__all__ = ["FUNCTIONS", "SEED", "Problems", "drops", "hull_problems"]
+__all__ = ["FUNCTIONS", "SEED", "Banded", "Problems", "drops", "hull_problems"]
 
 _PRICES = np.geomspace(0.01, 100.0, 25)
 """Multiples of (slowest - fastest) / (best quality) that a unit of quality may be worth."""
 FUNCTIONS = 100
-"""Quality functions that a selection is made on."""
+"""Quality functions that a selection is made on, on each platform."""
 SEED = 0
 """Of these functions; those that a selection is judged on are drawn from other seeds."""
 _CHUNK = 4_000_000  # numbers held at once
 _TAIL = 0.3  # how much the worst problems weigh beside the mean
 _TAIL_POWER = 8
 _SAME = 1e-9
+
+
+@dataclass(frozen=True)
+class Banded:
+    """A platform's latency over the full space, and the latencies in ms of the fronts that count."""
+
+    model: LatencyModel
+    band: tuple[float, float]
 
 
 @dataclass(frozen=True)
@@ -79,34 +87,41 @@ def hull_problems(
 
 
 def drops(
-    model: LatencyModel,
+    platforms: Sequence[Banded],
+    family: Sequence[Quality],
     start: Sequence[np.ndarray],
     protected: Sequence[np.ndarray],
-    band: tuple[float, float],
-    seed: int = SEED,
 ) -> Iterator[list[np.ndarray]]:
-    """Drop candidates one by one, the cheapest for the fronts first.
+    """Drop candidates one by one, the cheapest for the fronts of all platforms first.
 
     Args:
-        model: Latency over the full space.
+        platforms: Latency over the full space, and the fronts that count.
+        family: Quality functions to select on.
         start: For each choice, the candidate numbers to choose from.
         protected: For each choice, whether a candidate must stay, ``[candidates]``.
-        band: Latencies in ms of the fronts that count.
-        seed: Of the quality functions that the selection is made on.
 
     Yields:
         What is kept, beginning with those candidates that any best network uses, until none is left to drop.
     """
-    problems = hull_problems(model, quality_family(model.space, FUNCTIONS, seed), start, band)
-    marginals = _min_marginals(model.trellis_over(start), problems.over(start))
+    problems = [hull_problems(platform.model, family, start, platform.band) for platform in platforms]
+    optimum = np.concatenate([found.optimum for found in problems])
+    latency = np.concatenate([found.latency for found in problems])
+
+    def marginals(kept: Sequence[np.ndarray]) -> list[np.ndarray]:
+        each = [
+            _min_marginals(platform.model.trellis_over(kept), found.over(kept))
+            for platform, found in zip(platforms, problems, strict=True)
+        ]
+        return [np.concatenate(pieces) for pieces in zip(*each, strict=True)]
+
     kept = []
-    for numbers, values, stays in zip(start, marginals, protected, strict=True):
-        best = values.min(axis=1, keepdims=True) + _SAME * problems.latency[:, None]
+    for numbers, values, stays in zip(start, marginals(start), protected, strict=True):
+        best = values.min(axis=1, keepdims=True) + _SAME * latency[:, None]
         kept.append(numbers[(values <= best).any(axis=0) | stays[numbers]])
     while True:
         yield kept
-        marginals = _min_marginals(model.trellis_over(kept), problems.over(kept))
-        found = _cheapest(marginals, problems, [stays[n] for stays, n in zip(protected, kept, strict=True)])
+        fixed = [stays[numbers] for stays, numbers in zip(protected, kept, strict=True)]
+        found = _cheapest(marginals(kept), optimum, latency, fixed)
         if found is None:
             return
         choice, place = found
@@ -114,16 +129,17 @@ def drops(
 
 
 def _cheapest(
-    marginals: Sequence[np.ndarray], problems: Problems, protected: Sequence[np.ndarray]
+    marginals: Sequence[np.ndarray], optimum: np.ndarray, latency: np.ndarray, protected: Sequence[np.ndarray]
 ) -> tuple[int, int] | None:
     """The choice, and the place in it, whose drop costs least for the share of the space that goes with it."""
     best: tuple[float, int, int] | None = None
-    now = _loss(marginals[0].min(axis=1, keepdims=True), problems)[0]
+    now = _loss(marginals[0].min(axis=1, keepdims=True), optimum, latency)[0]
     for choice, values in enumerate(marginals):
         free = np.flatnonzero(~protected[choice])
         if values.shape[1] < 2 or not len(free):
             continue
-        price = (_loss(_without(values)[:, free], problems) - now) / np.log(values.shape[1] / (values.shape[1] - 1))
+        after = _loss(_without(values)[:, free], optimum, latency)
+        price = (after - now) / np.log(values.shape[1] / (values.shape[1] - 1))
         place = int(np.argmin(price))
         if best is None or price[place] < best[0]:
             best = float(price[place]), choice, int(free[place])
@@ -141,9 +157,9 @@ def _without(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def _loss(least: np.ndarray, problems: Problems) -> np.ndarray:
+def _loss(least: np.ndarray, optimum: np.ndarray, latency: np.ndarray) -> np.ndarray:
     """What a selection costs, by the least ``latency - worth`` that it leaves ``[problems, selections]``."""
-    slower = (least - problems.optimum[:, None]) / problems.latency[:, None]
+    slower = (least - optimum[:, None]) / latency[:, None]
     return np.asarray(slower.mean(axis=0) + _TAIL * (slower**_TAIL_POWER).mean(axis=0) ** (1 / _TAIL_POWER))
 
 

@@ -1,5 +1,6 @@
 """What a person looks at."""
 
+from spacecut.report.reduction_page import write_reduction_page
 from spacecut.report.terminal import (
     show_platforms,
     show_prediction,
@@ -20,4 +21,5 @@ __all__ = [
     "show_score",
     "show_spaces",
     "show_verification",
+    "write_reduction_page",
 ]

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,9 +10,10 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from spacecut.cut import Decision, Reduction
+from spacecut.cut import Decision, Gain, Outcome, Reduction
 from spacecut.latency import AnyProfile, Prediction, RecordedPlatform, Scored
 from spacecut.platforms import Status
+from spacecut.quality import QualityTable
 from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
 from spacecut.space import Candidate, SearchSpace
@@ -80,27 +81,56 @@ def show_recorded(console: Console, recorded: RecordedPlatform) -> None:
             )
 
 
-def show_reduction(console: Console, reduction: Reduction, files: list[Path]) -> None:
-    """The cut: sizes, evidence choice by choice, certificate, files."""
-    show_profile(console, reduction.profile)
+def show_reduction(
+    console: Console,
+    reduction: Reduction,
+    files: list[Path],
+    gains: Sequence[Gain] = (),
+    quality: QualityTable | None = None,
+) -> None:
+    """The cut: sizes, evidence choice by choice, what it means on each platform, files."""
+    several = len(reduction.outcomes) > 1
+    for outcome in reduction.outcomes:
+        show_profile(console, outcome.profile)
+        if several:
+            console.print()
     if len(reduction.full.choices) == 1:
         _show_steps(console, list(reduction.decisions))
     else:
         _show_choices(console, reduction)
+    if several:
+        console.print(f"[dim]the costs above are those on {reduction.certificate.platform}[/]")
+    if quality is not None:
+        told = f"{quality.architectures} accuracies" if quality.architectures else "candidates' losses"
+        rank = f", Spearman {quality.rank_correlation:.2f} on those left out" if quality.architectures else ""
+        console.print(f"quality: {told} of {quality.source}{rank}")
     before, after = reduction.full.size, reduction.space.size
     console.print(
         f"\n[bold]{reduction.full.name}: {shown_size(before)} -> {shown_size(after)} architectures[/]"
         f" ({before / after:.3g} times fewer)"
         + (f", tolerance {reduction.tolerance:.3g}" if reduction.tolerance is not None else "")
-        + (f", at most {reduction.max_latency:g} ms" if reduction.max_latency is not None else "")
     )
-    if (inflation := reduction.inflation) is not None:
+    for number, outcome in enumerate(reduction.outcomes):
+        if several:
+            console.print(f"\n[bold]{outcome.certificate.platform}[/]")
+        _show_outcome(console, outcome)
+        if gains:
+            _show_gain(console, gains[number])
+    if files:
+        console.print("files: " + ", ".join(str(path) for path in files))
+
+
+def _show_outcome(console: Console, outcome: Outcome) -> None:
+    """Bound, fronts and certificate on one platform."""
+    if outcome.max_latency is not None:
+        console.print(f"what no architecture of at most {outcome.max_latency:g} ms has is left out")
+    if (inflation := outcome.inflation) is not None:
         console.print(
             f"fronts: at equal quality the best networks are [bold]{inflation.mean:.2%}[/] slower on average, "
             f"{inflation.worst:.1%} at the worst, over {inflation.functions} quality functions between "
             f"{inflation.band[0]:.3g} and {inflation.band[1]:.3g} ms"
         )
-    certificate = reduction.certificate
+    certificate = outcome.certificate
     error = certificate.model_error
     known = (
         "not checked on whole networks"
@@ -112,8 +142,20 @@ def show_reduction(console: Console, reduction: Reduction, files: list[Path]) ->
         f"[bold]{certificate.slowdown:.1%}[/] slower ({certificate.slowdown_ms:.3g} ms at most), by the latency model, "
         f"{known}"
     )
-    if files:
-        console.print("files: " + ", ".join(str(path) for path in files))
+    if (band := certificate.in_band) is not None:
+        console.print(
+            f"from {band.low_ms:.3g} to {band.high_ms:.3g} ms: at most [bold]{band.slowdown:.1%}[/] slower "
+            f"(one is {band.attained:.1%} slower)"
+        )
+
+
+def _show_gain(console: Console, gain: Gain) -> None:
+    """What candidates on the steps are worth."""
+    console.print(
+        f"regrid: {gain.added} candidates added on the steps; at equal quality the best networks are "
+        f"[bold]{gain.faster:.1%}[/] faster on average than those of the grid, which the same cut leaves "
+        f"{shown_size(gain.grid_size)} architectures"
+    )
 
 
 def _by_choice(decisions: tuple[Decision, ...]) -> Iterator[tuple[str, list[Decision]]]:
