@@ -8,6 +8,7 @@ from dataclasses import replace
 import numpy as np
 
 from spacecut.cut.certificate import certify
+from spacecut.cut.differences import differences
 from spacecut.cut.dominance import Drop
 from spacecut.cut.reduction import DOMINATED, KEPT, OFF_THE_FRONT, TOO_SLOW, Decision, Outcome, Reduction
 from spacecut.cut.selection import OnPlatform, Question, by_dominance, inflations, jointly
@@ -102,10 +103,8 @@ def _decisions(
     """What became of each candidate; ``why`` is the verdict on those in ``fallen``."""
     decisions = []
     for position, choice in enumerate(question.space.choices):
-        comparison, dominators = (
-            platform.comparisons[position],
-            {drop.candidate: drop.dominator for drop in fallen[position]},
-        )
+        comparison, differ = platform.comparisons[position], differences(platform.model.workload, position)
+        dominators = {drop.candidate: drop.dominator for drop in fallen[position]}
         for number, candidate in enumerate(choice.candidates):
             verdict = why if number in dominators else KEPT if question.feasible[position][number] else TOO_SLOW
             decision = Decision(
@@ -124,6 +123,7 @@ def _decisions(
                     slowdown_ms=float(comparison.mean[number, other]),
                     noise_ms=float(comparison.mean_noise[number, other]),
                     worst_ms=float(comparison.worst[number, other]),
+                    differs_in=str(differ[number, other]),
                 )
             decisions.append(decision)
     return decisions

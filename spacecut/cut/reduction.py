@@ -51,6 +51,7 @@ class Decision:
         noise_ms: Standard error of ``slowdown_ms``.
         worst_ms: What it costs more in the worst context.
         platform: Where the numbers are from.
+        differs_in: What tells the candidate from that one: channels, operators, activations, kernels.
     """
 
     choice: str
@@ -64,6 +65,7 @@ class Decision:
     noise_ms: float | None = None
     worst_ms: float | None = None
     platform: str = ""
+    differs_in: str = ""
 
 
 @dataclass(frozen=True)

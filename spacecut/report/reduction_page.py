@@ -173,7 +173,7 @@ def _measured(profile: AnyProfile) -> Iterator[str]:
     if isinstance(profile, Profile):
         when = sorted(run.taken_at for run in profile.runs)
         yield (
-            f"{profile.platform}; {profile.platform.machine}. {len(profile.runs)} runs in {profile.seconds:.0f} s, "
+            f"{len(profile.runs)} runs in {profile.seconds:.0f} s, "
             f"{profile.disturbed} of them disturbed"
             + (f", from {when[0]} to {when[-1]}" if when else "")
             + f". Every raw sample is in {profile.file_name} beside this page."
@@ -254,7 +254,17 @@ def _verification(path: Path) -> Section:
 
 
 def _every_decision(rows: Sequence[Row]) -> Section:
-    headings = ["platform", "choice", "candidate", "verdict", "ms", "takes its place", "slower, µs", "noise, µs"]
+    headings = [
+        "platform",
+        "choice",
+        "candidate",
+        "verdict",
+        "ms",
+        "takes its place",
+        "slower, µs",
+        "noise, µs",
+        "differs in",
+    ]
 
     def micro(value: str) -> str:
         return f"{1e3 * float(value):.3g}" if value else ""
@@ -262,7 +272,7 @@ def _every_decision(rows: Sequence[Row]) -> Section:
     cells = [
         [
             row["platform"], row["choice"], row["shown"], row["verdict"], f"{float(row['latency_ms']):.4g}",
-            row["dominator"], micro(row["slowdown_ms"]), micro(row["noise_ms"]),
+            row["dominator"], micro(row["slowdown_ms"]), micro(row["noise_ms"]), row["differs_in"],
         ]
         for row in rows
     ]  # fmt: skip

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
@@ -11,14 +12,18 @@ from rich.console import Console
 from rich.table import Table
 
 from spacecut.cut import Decision, Gain, Outcome, Reduction
+from spacecut.cut.differences import FINDINGS
 from spacecut.latency import AnyProfile, Prediction, RecordedPlatform, Scored
 from spacecut.platforms import Status
 from spacecut.quality import QualityTable
 from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
 from spacecut.space import Candidate, SearchSpace
+from spacecut.study import Comparison, Finding
 
 __all__ = [
+    "show_comparison",
+    "show_findings",
     "show_platforms",
     "show_prediction",
     "show_profile",
@@ -110,14 +115,21 @@ def show_reduction(
         f" ({before / after:.3g} times fewer)"
         + (f", tolerance {reduction.tolerance:.3g}" if reduction.tolerance is not None else "")
     )
+    if causes := Counter(d.differs_in for d in reduction.decisions if d.differs_in):
+        told = ", ".join(f"{count} differ in {what}{_finding(what)}" for what, count in causes.most_common())
+        console.print(f"of the candidates that gave way to a better one, {told}")
     for number, outcome in enumerate(reduction.outcomes):
         if several:
             console.print(f"\n[bold]{outcome.certificate.platform}[/]")
         _show_outcome(console, outcome)
         if gains:
             _show_gain(console, gains[number])
-    if files:
-        console.print("files: " + ", ".join(str(path) for path in files))
+    _show_files(console, files)
+
+
+def _finding(what: str) -> str:
+    """The finding of the behaviour study behind a difference."""
+    return f" (finding {FINDINGS[what]})" if what in FINDINGS else ""
 
 
 def _show_outcome(console: Console, outcome: Outcome) -> None:
@@ -293,3 +305,44 @@ def show_verification(console: Console, verification: Verification) -> None:
     )
     if not verification.same_platform:
         console.print("[yellow]this is not the runtime version or machine that was profiled[/]")
+
+
+def show_findings(console: Console, findings: Mapping[str, Sequence[Finding]], files: Sequence[Path]) -> None:
+    """Verdicts in one table, then what was found on each platform."""
+    table = Table("", "question", *findings, box=None)
+    for place, finding in enumerate(next(iter(findings.values()))):
+        verdicts = [found[place].verdict for found in findings.values()]
+        table.add_row(str(finding.number), finding.question, *verdicts)
+    console.print(table)
+    for name, found in findings.items():
+        console.print(f"\n[bold]{name}[/]")
+        for finding in found:
+            console.print(f"{finding.number}. {finding.said}")
+            if finding.rule:
+                console.print(f"   [dim]rule: {finding.rule}[/]")
+    _show_files(console, files)
+
+
+def show_comparison(console: Console, comparison: Comparison, files: Sequence[Path]) -> None:
+    """Latency of each model on each platform, and the dearest kinds of operator."""
+    platforms = list(dict.fromkeys(entry.platform for entry in comparison.entries))
+    table = Table("model", "million MACs", *platforms, box=None)
+    for model, size in comparison.macs.items():
+        cells = []
+        for platform in platforms:
+            entry = comparison.at(model, platform)
+            if entry.ms is None:
+                cells.append(f"[red]{entry.problem}[/]")
+                continue
+            total = sum(entry.by_kind.values())
+            dearest = ", ".join(f"{kind} {ms / total:.0%}" for kind, ms in list(entry.by_kind.items())[:3])
+            noise = "" if np.isnan(entry.noise) else f" ± {entry.noise:.1%}"
+            cells.append(f"[bold]{entry.ms:.3g} ms[/]{noise}\n[dim]{dearest}[/]")
+        table.add_row(model, f"{size / 1e6:.4g}", *cells)
+    console.print(table)
+    _show_files(console, files)
+
+
+def _show_files(console: Console, files: Sequence[Path]) -> None:
+    if files:
+        console.print("files: " + ", ".join(str(path) for path in files))

@@ -109,6 +109,10 @@ class SearchSpace:
             choices[name] = choices[name].model_copy(update={"order": order or "none"})
         return SearchSpace(self.document.model_copy(update={"choices": choices}))
 
+    def on_input(self, shape: tuple[int, int, int]) -> SearchSpace:
+        """The same space over an input of other channels, height and width."""
+        return SearchSpace(self.document.model_copy(update={"input": shape}))
+
     def renamed(self, name: str) -> SearchSpace:
         """The same space under another name."""
         return SearchSpace(self.document.model_copy(update={"name": name}))
