@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-steps bench-predictor clean
+.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -20,6 +20,9 @@ lint: .venv/all
 
 bench-main-job: .venv/all
 	$(BIN)/python benchmarks/main_job.py
+
+bench-platforms: .venv/all
+	$(BIN)/python benchmarks/platforms.py
 
 bench-steps: .venv/all
 	$(BIN)/python benchmarks/steps.py

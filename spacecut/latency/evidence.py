@@ -44,8 +44,13 @@ class Evidence:
         return encode(self.operators)
 
 
-def gather(runs: Sequence[Run]) -> Evidence:
-    """Sort runs into evidence; failed runs count for nothing, nor do those slower than others of the same network."""
+def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
+    """Sort runs into evidence; failed runs count for nothing, nor do those slower than others of the same network.
+
+    Args:
+        runs: Of one platform.
+        deterministic: The platform takes the same time at every run, so that a single one has no error.
+    """
     seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     networks = {key: Network.parse(key) for key in dict.fromkeys(run.task.network for run in runs if not run.error)}
@@ -70,7 +75,7 @@ def gather(runs: Sequence[Run]) -> Evidence:
         np.asarray([positions[operator] for operator, _ in seen], dtype=np.int64),
         np.asarray([keys[key] for _, key in seen], dtype=np.int64),
         np.asarray([float(np.median(values)) for values in seen.values()]),
-        np.asarray([_spread(values) for values in seen.values()]),
+        np.asarray([0.0 if deterministic else _spread(values) for values in seen.values()]),
         {key: float(np.median(found)) for key, found in whole.items()},
     )
 

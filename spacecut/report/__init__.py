@@ -1,6 +1,7 @@
 """What a person looks at."""
 
 from spacecut.report.terminal import (
+    show_estimate,
     show_platforms,
     show_prediction,
     show_profile,
@@ -12,6 +13,7 @@ from spacecut.report.terminal import (
 )
 
 __all__ = [
+    "show_estimate",
     "show_platforms",
     "show_prediction",
     "show_profile",
