@@ -37,13 +37,10 @@ def names() -> list[str]:
             found += NPUS if status.available else ()
             continue
         for device in status.devices:
-            found += [_name(runtime, status.devices, device, word) for word in status.precisions]
+            where = f"{runtime}/{device}" if runtime == "torch" else runtime
+            words = ("fp32",) if where == "torch/cpu" else status.precisions
+            found += [where if word == "fp32" else f"{where}:{word}" for word in words]
     return found
-
-
-def _name(runtime: str, devices: tuple[str, ...], device: str, precision: str) -> str:
-    where = f"{runtime}/{device}" if len(devices) > 1 else runtime
-    return where if precision == "fp32" else f"{where}:{precision}"
 
 
 def answer(*arguments: str) -> dict[str, Any]:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
@@ -24,11 +24,12 @@ class Evidence:
     Attributes:
         operators: Distinct operators seen.
         number: For each observation, the operator's position; an observation is one operator in one network.
-        network: For each observation, which network it was seen in.
+        network: For each observation, which of the ``totals`` it was seen in.
         cost: For each observation, milliseconds: mean over the network's nodes with that operator, median over the
             passes.
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
         totals: Whole networks with their milliseconds, median over the quiet passes.
+        exact: Every run takes the same, so that an operator's cost in a network tells that network's latency.
     """
 
     operators: list[Operator]
@@ -37,11 +38,25 @@ class Evidence:
     cost: np.ndarray
     pass_error: np.ndarray
     totals: dict[str, float]
+    exact: bool = False
 
     @cached_property
     def rows(self) -> np.ndarray:
         """The operators as an array."""
         return encode(self.operators)
+
+    def without(self, networks: set[str]) -> Evidence:
+        """What is left when some whole networks were never run."""
+        out = [position for position, key in enumerate(self.totals) if key in networks]
+        kept = ~np.isin(self.network, out)
+        return replace(
+            self,
+            number=self.number[kept],
+            network=self.network[kept],
+            cost=self.cost[kept],
+            pass_error=self.pass_error[kept],
+            totals={key: ms for key, ms in self.totals.items() if key not in networks},
+        )
 
 
 def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
@@ -77,6 +92,7 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
         np.asarray([float(np.median(values)) for values in seen.values()]),
         np.asarray([0.0 if deterministic else _spread(values) for values in seen.values()]),
         {key: float(np.median(found)) for key, found in whole.items()},
+        deterministic,
     )
 
 

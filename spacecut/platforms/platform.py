@@ -15,7 +15,7 @@ from spacecut.operators import Network
 
 __all__ = ["Platform", "PlatformName", "Program", "Status", "not_importable"]
 
-_KEPT = 128  # models
+_KEPT = 512  # models
 
 _NAME = re.compile(r"(?P<runtime>[a-z][a-z0-9-]*)(/(?P<device>[a-z0-9.-]+))?(:(?P<precision>[a-z0-9]+))?")
 
@@ -140,6 +140,7 @@ class Platform(ABC):
         self.precision = _offered(name, "precision", name.precision, status.precisions, status.lacking)
         if self.precision == "int8" and self.quantiser:
             self.version += f" with {self.quantiser} {metadata.version(self.quantiser)}"
+        self._keeps = self.precision == "int8" and not self.deterministic
         self._kept = lru_cache(_KEPT)(self.build)
 
     @classmethod
@@ -152,12 +153,12 @@ class Platform(ABC):
         return network
 
     def model(self, network: Network) -> Any:
-        """What :meth:`build` makes; in int8 the latest ones are kept, since quantising is slow."""
-        return self._kept(network) if self.precision == "int8" else self.build(network)
+        """What :meth:`build` makes; in int8 the latest ones are kept for further runs, since quantising is slow."""
+        return self._kept(network) if self._keeps else self.build(network)
 
     def prepare(self, network: Network) -> None:
         """Make beforehand what is slow to make and need not be made again for further runs."""
-        if self.precision == "int8":
+        if self._keeps:
             self._kept(network)
 
     @abstractmethod
