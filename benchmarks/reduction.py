@@ -280,6 +280,34 @@ def timings(platform: str) -> str:
     return f"| {platform} | " + " | ".join(f"{value:.3g}" for value in seconds) + " |"
 
 
+def checks() -> str:
+    """What is measured besides the profiles of the tables, as Markdown."""
+    fronts = [measured_fronts(platform) for platform in PLATFORMS]
+    agreements = [agreement(platform) for platform in PLATFORMS]
+    steps = [on_steps(platform) for platform in PLATFORMS]
+    return f"""
+## `{MAIN}`: best networks of the full space and of the joint 4^13 at equal quality, measured in turn
+
+| platform | networks | predicted inflation | measured | largest difference of a pair | noise of a run |
+|---|---|---|---|---|---|
+{chr(10).join(fronts)}
+
+## `{MAIN}`: two profiling runs, the lossless cut of each
+
+| platform | architectures left | candidates decided otherwise |
+|---|---|---|
+{chr(10).join(agreements)}
+
+## `{MAIN}`: candidates on the steps that the grid misses (`--regrid`)
+
+Inflation against the fronts of the enlarged space; both cuts from the same measurements.
+
+| platform | cut | candidates added | left of the grid | left with steps | inflation of the grid | with steps | faster |
+|---|---|---|---|---|---|---|---|
+{chr(10).join(steps)}
+"""
+
+
 def plot(rows: Sequence[Row], path: Path) -> None:
     """Mean inflation over the latency of the main space's reductions."""
     import matplotlib as mpl
@@ -305,15 +333,14 @@ def main() -> None:
     """Measure what is missing and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="measure everything anew")
+    parser.add_argument("--tables-only", action="store_true", help="leave out what is measured besides the profiles")
+    parser.add_argument("--spaces", nargs="+", default=list(FUNCTION_COUNTS), choices=FUNCTION_COUNTS)
     chosen = parser.parse_args()
     if chosen.fresh:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    fronts = [measured_fronts(platform) for platform in PLATFORMS]
-    agreements = [agreement(platform) for platform in PLATFORMS]
-    steps = [on_steps(platform) for platform in PLATFORMS]
     seconds = [timings(platform) for platform in PLATFORMS]
-    rows = [row for name in FUNCTION_COUNTS for platform in PLATFORMS for row in table(name, platform)]
+    rows = [row for name in chosen.spaces for platform in PLATFORMS for row in table(name, platform)]
     today = datetime.now(UTC).date().isoformat()
     RESULTS.mkdir(exist_ok=True)
     plot(rows, RESULTS / f"reduction-{today}.png")
@@ -331,26 +358,6 @@ latencies; exact, by the latency model. Certified: the largest slow-down of any 
 
 ![inflation](reduction-{today}.png)
 
-## `{MAIN}`: best networks of the full space and of the joint 4^13 at equal quality, measured in turn
-
-| platform | networks | predicted inflation | measured | largest difference of a pair | noise of a run |
-|---|---|---|---|---|---|
-{chr(10).join(fronts)}
-
-## `{MAIN}`: two profiling runs, the lossless cut of each
-
-| platform | architectures left | candidates decided otherwise |
-|---|---|---|
-{chr(10).join(agreements)}
-
-## `{MAIN}`: candidates on the steps that the grid misses (`--regrid`)
-
-Inflation against the fronts of the enlarged space; both cuts from the same measurements.
-
-| platform | cut | candidates added | left of the grid | left with steps | inflation of the grid | with steps | faster |
-|---|---|---|---|---|---|---|---|
-{chr(10).join(steps)}
-
 ## `{MAIN}`: seconds of each answer on one core, median of five (the joint cut: once)
 
 Count, best and samples are under a latency bound.
@@ -358,7 +365,7 @@ Count, best and samples are under a latency bound.
 | platform | count | 1,000 best | 10,000 samples | certificate | with its band | joint cut |
 |---|---|---|---|---|---|---|
 {chr(10).join(seconds)}
-"""
+{"" if chosen.tables_only else checks()}"""
     (RESULTS / f"reduction-{today}.md").write_text(text)
     print(text)
 

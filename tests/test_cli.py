@@ -153,10 +153,26 @@ def test_a_saved_profile_stands_for_a_platform(workspace):
     assert cut["profile"]["platform"] == content["platform"]
 
 
+def test_an_estimate_says_so_wherever_it_is_shown(workspace):
+    pytest.importorskip("ethosu")
+    pytest.importorskip("ai_edge_quantizer")
+    arguments = ("cut", "small.yaml", "-p", "ethos-u/u55-128", "-o", "npu")
+    content = answer(*arguments, cwd=workspace)
+    assert "Vela" in content["profile"]["platform"]["estimated_by"]
+    assert "ESTIMATED" in content["certificate"]["platform"]
+    for name in ("score", "verify"):
+        assert "Vela" in answer(name, "npu", cwd=workspace)["estimated_by"]
+    with (workspace / "npu" / "verification.csv").open() as file:
+        assert "estimated_ms" in next(csv.reader(file))
+    for shown in (arguments, ("score", "npu"), ("verify", "npu")):
+        assert "Vela: nothing was run" in run(*shown, cwd=workspace).stdout
+    assert answer("score", "npu", cwd=workspace)["fastest_ms"] > 0
+
+
 def test_listings():
     statuses = answer("platforms")["platforms"]
     assert statuses["onnxruntime"]["available"]
-    assert {"openvino", "litert"} <= set(statuses)
+    assert {"openvino", "litert", "litert-builtin", "tflite-runtime", "ncnn", "torch", "ethos-u"} <= set(statuses)
     spaces = answer("spaces")["spaces"]
     assert spaces["metapruning/mobilenet_v1"]["size"] == str(31**13)
     assert run("platforms").stdout

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spacecut.cli.output import Json, emit, out, progress, recorded_json
+from spacecut.cli.output import Json, emit, estimated_by, out, progress, recorded_json
 from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
@@ -19,7 +19,7 @@ from spacecut.operators import Network
 from spacecut.operators.onnx_reader import read_onnx
 from spacecut.platforms import get_platform
 from spacecut.quality import QualityTable, read_quality
-from spacecut.report import show_prediction, show_profile, show_reduction, write_reduction_page
+from spacecut.report import show_estimate, show_prediction, show_profile, show_reduction, write_reduction_page
 from spacecut.space import SearchSpace, load_space
 
 __all__ = ["cut", "predict", "profile"]
@@ -155,12 +155,15 @@ def predict(
 ) -> None:
     """Predict a model's latency, operator by operator; measures its operators first if it must."""
     network = read_onnx(model)
-    prediction = predict_network(network, _profiled(network, platform, threads, batch, store, Budget.seconds))
+    measured = _profiled(network, platform, threads, batch, store, Budget.seconds)
+    prediction = predict_network(network, measured)
     if as_json:
         shares = [{**asdict(share), "operator": str(share.operator)} for share in prediction.shares]
-        emit("predict", {"model": str(model), **asdict(prediction), "shares": shares})
+        told = {"model": str(model), "estimated_by": estimated_by(measured)}
+        emit("predict", {**told, **asdict(prediction), "shares": shares})
     else:
         show_prediction(out(), prediction)
+        show_estimate(out(), measured)
 
 
 def _profiled(

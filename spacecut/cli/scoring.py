@@ -10,11 +10,11 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cli.output import Json, emit, estimated_by, out, progress
 from spacecut.cut import check_certificate as check
 from spacecut.cut import load_reduction, saved
 from spacecut.errors import InputError
-from spacecut.report import show_score, show_verification, write_reduction_page
+from spacecut.report import show_estimate, show_score, show_verification, write_reduction_page
 from spacecut.report.ranges import shown_size
 from spacecut.score import Score, Verification
 from spacecut.score import score as score_space
@@ -41,9 +41,10 @@ def score(
     _, reduced, profile, _ = load_reduction(directory, platform)
     result = score_space(profile.latency_model(reduced), max_latency, top, pareto)
     if as_json:
-        emit("score", {"space": reduced.name, **_score_json(result)})
+        emit("score", {"space": reduced.name, "estimated_by": estimated_by(profile), **_score_json(result)})
     else:
         show_score(out(), reduced, result)
+        show_estimate(out(), profile)
 
 
 def verify(
@@ -60,7 +61,8 @@ def verify(
     with (directory / "verification.csv").open("w", newline="") as file:
         writer = csv.writer(file)
         figures = ("predicted_ms", "measured_ms", "rounded_predicted_ms", "rounded_measured_ms", "noise")
-        writer.writerow([*full.positions, *(f"rounded_{name}" for name in full.positions), *figures])
+        titles = [name.replace("measured", "estimated") if result.estimated_by else name for name in figures]
+        writer.writerow([*full.positions, *(f"rounded_{name}" for name in full.positions), *titles])
         for pair in result.pairs:
             writer.writerow([*pair.full.values(), *pair.rounded.values(), *(getattr(pair, name) for name in figures)])
     write_reduction_page(directory)
@@ -107,5 +109,6 @@ def _verification_json(verification: Verification) -> dict[str, Any]:
         "violations": len(verification.violations),
         "drift": None if np.isnan(verification.drift) else verification.drift,
         "same_platform": verification.same_platform,
+        "estimated_by": verification.estimated_by or None,
         "pairs": [{**asdict(pair), "slowdown": pair.slowdown} for pair in verification.pairs],
     }

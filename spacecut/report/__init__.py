@@ -4,6 +4,7 @@ from spacecut.report.reduction_page import write_reduction_page
 from spacecut.report.study_page import write_comparison_page, write_study_page
 from spacecut.report.terminal import (
     show_comparison,
+    show_estimate,
     show_findings,
     show_platforms,
     show_prediction,
@@ -17,6 +18,7 @@ from spacecut.report.terminal import (
 
 __all__ = [
     "show_comparison",
+    "show_estimate",
     "show_findings",
     "show_platforms",
     "show_prediction",

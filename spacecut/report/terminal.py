@@ -23,6 +23,7 @@ from spacecut.study import Comparison, Finding
 
 __all__ = [
     "show_comparison",
+    "show_estimate",
     "show_findings",
     "show_platforms",
     "show_prediction",
@@ -37,13 +38,19 @@ __all__ = [
 
 def show_platforms(console: Console, statuses: Mapping[str, Status]) -> None:
     """One row a runtime: whether it runs here, and if not, why and what to install."""
-    table = Table("platform", "here", "version", "devices", "precisions", "why not, and what to do", box=None)
+    table = Table("platform", "here", "version", "devices", "precisions", "remarks", box=None)
     for name, status in statuses.items():
         here = "[green]yes[/]" if status.available else "[red]no[/]"
-        table.add_row(
-            name, here, status.version, ", ".join(status.devices), ", ".join(status.precisions), status.reason
-        )
+        lacking = [f"no {what}: {reason}" for what, reason in status.lacking.items()]
+        remarks = "; ".join(remark for remark in (status.reason, status.note, *lacking) if remark)
+        table.add_row(name, here, status.version, ", ".join(status.devices), ", ".join(status.precisions), remarks)
     console.print(table)
+
+
+def show_estimate(console: Console, profile: AnyProfile) -> None:
+    """Where the latencies shown were never measured, say so."""
+    if not isinstance(profile, RecordedPlatform) and profile.platform.estimated_by:
+        console.print(f"[yellow]all latencies are estimates by {profile.platform.estimated_by}: nothing was run[/]")
 
 
 def show_spaces(console: Console, spaces: list[SearchSpace]) -> None:
@@ -61,12 +68,14 @@ def show_profile(console: Console, profile: AnyProfile) -> None:
         show_recorded(console, profile)
         return
     evidence = profile.evidence
-    console.print(f"measured on [bold]{profile.platform}[/]")
+    estimated = profile.platform.estimated_by
+    console.print(f"{'estimated' if estimated else 'measured'} on [bold]{profile.platform}[/]")
     console.print(
         f"{len(profile.runs)} runs, {profile.seconds:.0f} s of measurement: {profile.fresh} made now, the others from "
         f"the store; {profile.disturbed} while something else slowed the machine down"
     )
     console.print(f"{len(evidence.operators)} operators seen, {len(evidence.totals)} networks timed end to end")
+    show_estimate(console, profile)
     if profile.failures:
         console.print(f"[red]{len(profile.failures)} runs failed[/]; the first: {profile.failures[0].error}")
 
@@ -279,7 +288,8 @@ def show_prediction(console: Console, prediction: Prediction) -> None:
 
 def show_verification(console: Console, verification: Verification) -> None:
     """Predicted against measured, and the certificate against measured slow-downs."""
-    table = Table("predicted ms", "measured ms", "error", "rounded up, ms", "slow-down", "noise", box=None)
+    told = "estimated ms" if verification.estimated_by else "measured ms"
+    table = Table("predicted ms", told, "error", "rounded up, ms", "slow-down", "noise", box=None)
     for pair in verification.pairs:
         table.add_row(
             f"{pair.predicted_ms:.4g}",
@@ -303,6 +313,8 @@ def show_verification(console: Console, verification: Verification) -> None:
     console.print(
         f"drift: the profile's own networks now take {verification.drift:+.1%}; this is part of the errors above"
     )
+    if verification.estimated_by:
+        console.print(f"[yellow]checked against estimates by {verification.estimated_by}: nothing was run[/]")
     if not verification.same_platform:
         console.print("[yellow]this is not the runtime version or machine that was profiled[/]")
 
