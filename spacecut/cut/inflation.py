@@ -102,15 +102,16 @@ def best_at(trellis: Trellis, quality: Quality, level: int) -> np.ndarray:
 def _from_the_end(trellis: Trellis, quality: Quality) -> Iterator[np.ndarray]:
     """Least cost from each state to the end at each quality yet to be had, ``[states, best + 1]``; the end first."""
     best = quality.best
-    levels = np.arange(best + 1)
     values = np.full((1, best + 1), np.inf)
     values[0, 0] = 0.0
     yield values
     for stage in reversed(trellis.stages):
         fresh = np.full((stage.cost.shape[0], best + 1), np.inf)
         for candidate, worth in enumerate(quality.worth[stage.choice].tolist()):
-            onward = values[stage.target[:, candidate]][:, np.maximum(levels - worth, 0)]
-            np.minimum(fresh, onward + stage.cost[:, candidate, None], out=fresh)
+            onward = values[stage.target[:, candidate]] + stage.cost[:, candidate, None]
+            enough, short = fresh[:, :worth], fresh[:, worth:]
+            np.minimum(enough, onward[:, :1], out=enough)
+            np.minimum(short, onward[:, : short.shape[1]], out=short)
         values = fresh
         yield values
 

@@ -26,7 +26,7 @@ FUNCTIONS = 100
 """Quality functions that a selection is made on, on each platform."""
 SEED = 0
 """Of these functions; those that a selection is judged on are drawn from other seeds."""
-_CHUNK = 4_000_000  # numbers held at once
+_HELD = 400_000  # numbers in an array that is gone over again and again
 _TAIL = 0.3  # how much the worst problems weigh beside the mean
 _TAIL_POWER = 8
 _SAME = 1e-9
@@ -163,21 +163,24 @@ def _loss(least: np.ndarray, optimum: np.ndarray, latency: np.ndarray) -> np.nda
     return np.asarray(slower.mean(axis=0) + _TAIL * (slower**_TAIL_POWER).mean(axis=0) ** (1 / _TAIL_POWER))
 
 
-def _edges(trellis: Trellis, worth: Sequence[np.ndarray]) -> Iterator[tuple[slice, list[np.ndarray]]]:
-    """Pieces of the problems, each with the price of every edge ``[problems, states, candidates]`` of each stage."""
-    widest = max((stage.cost.size for stage in trellis.stages), default=1)
+def _pieces(trellis: Trellis, worth: Sequence[np.ndarray]) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """Pieces of the problems, small enough to hold, with the worths ``[candidates, problems]`` of every stage."""
+    widest = max((stage.cost.shape[0] for stage in trellis.stages), default=1)
     count = len(worth[0]) if worth else 0
-    step = max(1, _CHUNK // widest)
+    step = max(1, _HELD // widest)
     for begin in range(0, count, step):
         piece = slice(begin, begin + step)
-        yield piece, [stage.cost[None] - worth[stage.choice][piece, None, :] for stage in trellis.stages]
+        yield piece, [np.ascontiguousarray(worth[stage.choice][piece].T) for stage in trellis.stages]
 
 
-def _backward(trellis: Trellis, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Least price from each state to the end, ``[problems, states]`` before each stage and at the end."""
-    values = [np.zeros((len(edges[0]), 1))]
-    for stage, price in zip(reversed(trellis.stages), reversed(edges), strict=True):
-        values.append((price + values[-1][:, stage.target]).min(axis=2))
+def _backward(trellis: Trellis, worth: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Least price from each state to the end, ``[states, problems]`` before each stage and at the end."""
+    values = [np.zeros((1, worth[0].shape[1]))]
+    for stage, worths in zip(reversed(trellis.stages), reversed(worth), strict=True):
+        least = np.full((len(stage.cost), worths.shape[1]), np.inf)
+        for cost, target, each in zip(stage.cost.T, stage.target.T, worths, strict=True):
+            np.minimum(least, values[-1][target] - each + cost[:, None], out=least)
+        values.append(least)
     return values[::-1]
 
 
@@ -185,13 +188,13 @@ def _solve(trellis: Trellis, worth: Sequence[np.ndarray]) -> tuple[np.ndarray, n
     """The least ``latency - worth`` of each problem, and the latency of the network that reaches it."""
     count = len(worth[0])
     optimum, latency = np.empty(count), np.full(count, trellis.constant)
-    for piece, edges in _edges(trellis, worth):
-        values = _backward(trellis, edges)
-        optimum[piece] = trellis.constant + values[0][:, 0]
-        rows = np.arange(len(values[0]))
-        state = np.zeros(len(rows), dtype=np.int64)
-        for stage, price, after in zip(trellis.stages, edges, values[1:], strict=True):
-            onward = price[rows, state] + after[rows[:, None], stage.target[state]]
+    for piece, worths in _pieces(trellis, worth):
+        values = _backward(trellis, worths)
+        optimum[piece] = trellis.constant + values[0][0]
+        columns = np.arange(values[0].shape[1])
+        state = np.zeros(len(columns), dtype=np.int64)
+        for stage, each, after in zip(trellis.stages, worths, values[1:], strict=True):
+            onward = stage.cost[state] - each.T + after[stage.target[state], columns[:, None]]
             candidate = onward.argmin(axis=1)
             latency[piece] += stage.cost[state, candidate]
             state = stage.target[state, candidate]
@@ -201,19 +204,23 @@ def _solve(trellis: Trellis, worth: Sequence[np.ndarray]) -> tuple[np.ndarray, n
 def _min_marginals(trellis: Trellis, worth: Sequence[np.ndarray]) -> list[np.ndarray]:
     """For each choice, the least ``latency - worth`` with each candidate, ``[problems, candidates]``."""
     result = [np.empty_like(values) for values in worth]
-    for piece, edges in _edges(trellis, worth):
-        values = _backward(trellis, edges)
-        before = np.zeros((len(values[0]), 1))
-        for stage, price, after in zip(trellis.stages, edges, values[1:], strict=True):
-            through = before[:, :, None] + price
-            result[stage.choice][piece] = trellis.constant + (through + after[:, stage.target]).min(axis=1)
-            order, starts = _incoming(stage.target)
-            before = np.minimum.reduceat(through.reshape(len(through), -1)[:, order], starts, axis=1)
+    arrivals = [[_incoming(target) for target in stage.target.T] for stage in trellis.stages]
+    for piece, worths in _pieces(trellis, worth):
+        values = _backward(trellis, worths)
+        before = np.full((1, values[0].shape[1]), trellis.constant)
+        for stage, incoming, each, after in zip(trellis.stages, arrivals, worths, values[1:], strict=True):
+            reached = np.full_like(after, np.inf)
+            for candidate, (cost, (order, states, starts)) in enumerate(zip(stage.cost.T, incoming, strict=True)):
+                least = np.minimum.reduceat((before + cost[:, None])[order], starts, axis=0) - each[candidate]
+                result[stage.choice][piece, candidate] = (least + after[states]).min(axis=0)
+                reached[states] = np.minimum(reached[states], least)
+            before = reached
     return result
 
 
-def _incoming(target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges ordered by the state that they lead to, and where each state's begin; every state has at least one."""
-    flat = target.ravel()
-    order = np.argsort(flat, kind="stable")
-    return order, np.searchsorted(flat[order], np.arange(flat.max() + 1))
+def _incoming(target: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray, np.ndarray]:
+    """The states in the order of those that they lead to, the latter, and where those of each begin."""
+    ordered = bool((target[1:] >= target[:-1]).all())
+    order = slice(None) if ordered else np.argsort(target, kind="stable")
+    states, starts = np.unique(target[order], return_index=True)
+    return order, states, starts
