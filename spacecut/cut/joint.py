@@ -28,7 +28,7 @@ FUNCTIONS = 100
 SEED = 0
 """Of these functions; those that a selection is judged on are drawn from other seeds."""
 _HELD = 400_000  # numbers in an array that is gone over again and again
-_POINTS = 16  # of a hull, evenly over the band
+_POINTS = 16  # of a hull, evenly over the qualities of the band
 _TAIL = 0.3  # how much the worst points weigh beside the mean
 _TAIL_POWER = 8
 _SAME = 1e-9
@@ -106,13 +106,11 @@ def hulls(
         raise InputError(f"no best network takes {band[0]:.6g} to {band[1]:.6g} ms; raise --max-latency")
     each = np.repeat(some, price.shape[1])
     optimum, price = optimum.reshape(price.shape)[some], price[some]
-    level = np.stack(
-        [
-            ((ms - optimum[:, 1:]) / np.maximum(price[:, 1:], np.finfo(float).tiny)).min(axis=1).clip(0, best[some])
-            for ms in np.linspace(*band, _POINTS)
-        ],
-        axis=1,
-    )
+    ends = [
+        ((ms - optimum[:, 1:]) / np.maximum(price[:, 1:], np.finfo(float).tiny)).min(axis=1).clip(0, best[some])
+        for ms in band
+    ]
+    level = np.linspace(ends[0], ends[1], _POINTS, axis=1)
     found = _hull(optimum[:, :, None], price, level)[:, :, 0]
     return Hulls(tuple(values[each] for values in worth), inside[each], price, level, found)
 
