@@ -10,16 +10,30 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import Affine, conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import (
+    LEAKY_SLOPE,
+    Affine,
+    conv_weights,
+    linear_weights,
+    prelu_slopes,
+    squeeze_excite_weights,
+)
 
 __all__ = ["build_ncnn"]
 
 _MAGIC = "7767517"
 _RAW_FLOAT32 = bytes(4)  # the tag before weights that are not compressed
-_FUSED = {"relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0", "sigmoid": "9=4", "hardswish": "9=6 -23310=2,0.16666667,0.5"}
+_FUSED = {
+    "relu": "9=1",
+    "leaky_relu": f"9=2 -23310=1,{LEAKY_SLOPE}",
+    "relu6": "9=3 -23310=2,0.0,6.0",
+    "sigmoid": "9=4",
+    "hardswish": "9=6 -23310=2,0.16666667,0.5",
+}
 """Activations that ncnn's optimiser fuses into a convolution or an inner product."""
 _ALONE = {
     "relu": ("ReLU", ""),
+    "leaky_relu": ("ReLU", f"0={LEAKY_SLOPE}"),
     "relu6": ("Clip", "0=0.0 1=6.0"),
     "sigmoid": ("Sigmoid", ""),
     "swish": ("Swish", ""),
@@ -96,6 +110,12 @@ class _Graph:
         kernel, bias = affine
         self.weights += [_RAW_FLOAT32, np.ascontiguousarray(kernel).tobytes(), bias.tobytes()]
         return int(kernel.size)
+
+    def slopes(self) -> int:
+        """Append the slopes of this node's PReLU, one a channel; returns how many."""
+        slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
+        self.weights.append(slopes.tobytes())
+        return int(slopes.size)
 
     def copies(self, source: str, count: int) -> list[str]:
         """Several readable blobs of one value of this node."""
@@ -225,6 +245,8 @@ def _activate(graph: _Graph, activation: str, source: str) -> str:
     """Append an activation; ``none`` appends nothing."""
     if activation == "none":
         return source
+    if activation == "prelu":
+        return graph.emit("PReLU", [source], f"0={graph.slopes()}", label=activation)
     kind, parameters = _ALONE[activation]
     return graph.emit(kind, [source], parameters, label=activation)
 

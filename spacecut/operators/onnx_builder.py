@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import LEAKY_SLOPE, conv_weights, linear_weights, prelu_slopes, squeeze_excite_weights
 
 __all__ = ["build_onnx"]
 
@@ -77,6 +77,11 @@ class _Graph:
         if _WRITERS[node.operator.kind](self, node.operator, sources) in sources:
             raise InputError(f"{node.operator}: it does nothing; leave it out of the network")
         self.nodes[-1].output[0] = f"n{number}.out"
+
+    def slopes(self) -> str:
+        """Append the slopes of this node's PReLU, one a channel."""
+        slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
+        return self.constant("slopes", slopes if self.number in self._flat else slopes[:, None, None])
 
     def shape(self, source: int) -> list[int]:
         """Shape of the network's input or of a node's output."""
@@ -192,6 +197,10 @@ def _activate(graph: _Graph, activation: str, source: str) -> str:
             return graph.emit("Mul", source, _activate(graph, "hardsigmoid", source))
         case "hardsigmoid":
             return graph.emit("HardSigmoid", source, alpha=1 / 6, beta=0.5)
+        case "leaky_relu":
+            return graph.emit("LeakyRelu", source, alpha=LEAKY_SLOPE)
+        case "prelu":
+            return graph.emit("PRelu", source, graph.slopes())
         case _:
             return graph.emit(_PLAIN_ACTIVATIONS[activation], source)
 

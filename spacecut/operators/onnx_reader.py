@@ -24,7 +24,10 @@ from spacecut.operators.operator import Operator
 __all__ = ["read_onnx"]
 
 _ALIASES = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
-_ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "HardSigmoid": "hardsigmoid", "HardSwish": "hardswish"}
+_ACTIVATIONS = {
+    "Relu": "relu", "Sigmoid": "sigmoid", "HardSigmoid": "hardsigmoid", "HardSwish": "hardswish",
+    "LeakyRelu": "leaky_relu", "PRelu": "prelu",
+}  # fmt: skip
 _PRODUCTS = {"sigmoid": "swish", "hardsigmoid": "hardswish"}  # x * gate(x)
 _FUSING = ("conv2d", "depthwise_conv2d", "linear", "add")
 

@@ -10,7 +10,14 @@ import numpy as np
 from spacecut.errors import InputError, PlatformUnavailable
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import Affine, conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import (
+    LEAKY_SLOPE,
+    Affine,
+    conv_weights,
+    linear_weights,
+    prelu_slopes,
+    squeeze_excite_weights,
+)
 
 __all__ = ["build_tflite"]
 
@@ -168,6 +175,11 @@ class _Graph:
         if name not in self._shared:
             self._shared[name] = self._tensor(name, values.shape, values)
         return self._shared[name]
+
+    def slopes(self) -> int:
+        """The slopes of this node's PReLU, one a channel."""
+        slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
+        return self.constant("slopes", slopes[None, None])
 
     def fused(self, activation: str) -> int:
         """Code of an activation that TFLite fuses into an operator; the code of none for the others."""
@@ -362,6 +374,10 @@ def _activate(graph: _Graph, activation: str, source: int) -> int:
                 "ADD", (source, three), shape, "AddOptions", label="shift", fusedActivationFunction=relu6
             )
             return graph.emit("MUL", (clipped, sixth), shape, "MulOptions", label="scale")
+        case "leaky_relu":
+            return graph.emit("LEAKY_RELU", (source,), shape, "LeakyReluOptions", alpha=LEAKY_SLOPE)
+        case "prelu":
+            return graph.emit("PRELU", (source, graph.slopes()), shape)
         case _:
             kinds = {"relu": "RELU", "relu6": "RELU6", "hardswish": "HARD_SWISH", "sigmoid": "LOGISTIC"}
             return graph.emit(kinds[activation], (source,), shape)

@@ -11,7 +11,7 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, Network
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import LEAKY_SLOPE, conv_weights, linear_weights, prelu_slopes, squeeze_excite_weights
 
 if TYPE_CHECKING:
     import torch
@@ -78,7 +78,7 @@ def _conv2d(operator: Operator, number: int, put: Put) -> Layer:
 
     weight, bias = map(put, conv_weights(operator, number))
     groups = operator.in_channels // weight.shape[1]
-    pad, stride, activate = _padding(operator, 0.0), operator.stride, _activate(operator.activation)
+    pad, stride, activate = _padding(operator, 0.0), operator.stride, _activate(operator, number, put)
     inside = operator.kernel // 2 if pad is None else 0
 
     def run(values: torch.Tensor) -> torch.Tensor:
@@ -92,7 +92,7 @@ def _linear(operator: Operator, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
     weight, bias = map(put, linear_weights(operator, number))
-    activate = _activate(operator.activation)
+    activate = _activate(operator, number, put)
     return lambda values: activate(functional.linear(values, weight, bias))
 
 
@@ -121,14 +121,14 @@ def _global_avg_pool(operator: Operator, number: int, put: Put) -> Layer:
 
 
 def _activation(operator: Operator, number: int, put: Put) -> Layer:
-    return _activate(operator.activation)
+    return _activate(operator, number, put)
 
 
 def _squeeze_excite(operator: Operator, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
     (down, down_bias), (up, up_bias) = (map(put, affine) for affine in squeeze_excite_weights(operator, number))
-    activate = _activate(operator.activation)
+    activate = _activate(operator, number, put)
 
     def run(values: torch.Tensor) -> torch.Tensor:
         inner = functional.relu(functional.conv2d(values.mean((2, 3), keepdim=True), down, down_bias))
@@ -138,7 +138,7 @@ def _squeeze_excite(operator: Operator, number: int, put: Put) -> Layer:
 
 
 def _add(operator: Operator, number: int, put: Put) -> Layer:
-    activate = _activate(operator.activation)
+    activate = _activate(operator, number, put)
 
     def run(*sources: torch.Tensor) -> torch.Tensor:
         total = sources[0]
@@ -159,9 +159,12 @@ def _padding(operator: Operator, value: float) -> Layer | None:
     return partial(functional.pad, pad=(before, after, before, after), value=value)
 
 
-def _activate(activation: str) -> Layer:
+def _activate(operator: Operator, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
+    if operator.activation == "prelu":
+        slopes = put(prelu_slopes(operator, number))
+        return lambda values: functional.prelu(values, slopes)
     known: dict[str, Layer] = {
         "none": lambda values: values,
         "relu": functional.relu,
@@ -170,8 +173,9 @@ def _activate(activation: str) -> Layer:
         "swish": functional.silu,
         "hardswish": functional.hardswish,
         "hardsigmoid": functional.hardsigmoid,
+        "leaky_relu": partial(functional.leaky_relu, negative_slope=LEAKY_SLOPE),
     }
-    return known[activation]
+    return known[operator.activation]
 
 
 _LAYERS: dict[str, Callable[[Operator, int, Put], Layer]] = {

@@ -79,6 +79,11 @@ class Walk:
     quick: bool
     dimensions: Mapping[str, Dimension]
 
+    @property
+    def name(self) -> str:
+        """The platform as it is asked for."""
+        return next(iter(self.dimensions.values())).profile.platform.name
+
 
 def walk(platform: str, *, quick: bool = False, store: str = DEFAULT_STORE, progress: Progress | None = None) -> Walk:
     """Measure every dimension on a platform; what the store already holds is not measured again.
