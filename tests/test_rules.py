@@ -161,10 +161,11 @@ def test_the_certificate_is_what_enumeration_finds(space: SearchSpace, seed: int
 def test_the_command_follows_rules(tmp_path: Path) -> None:
     pytest.importorskip("ethosu.regor")
     npu = "ethos-u/u55-128"
-    save_space(network_space(), tmp_path / "space.yaml")
+    small = network_space().restrict({"width": [8, 16], "kernel": [3], "depth": [1]})
+    save_space(small, tmp_path / "space.yaml")
     gate = NO_GATE.model_copy(update={"platform": npu})
     write_rules(RuleBook(platforms=(npu,), rules=(gate,)), tmp_path / RULES_FILE)
-    content = answer("cut", "space.yaml", "-p", npu, "--rules", ".", "-o", "reduced", cwd=tmp_path)
+    content = answer("cut", "space.yaml", "-p", npu, "--rules", ".", "--budget", "10", "-o", "reduced", cwd=tmp_path)
     gone = {d["choice"]: d for d in content["decisions"] if d["verdict"] == "against a rule"}
     assert gone["se"]["candidate"] == 1
     assert gone["se"]["rule"] == str(gate)

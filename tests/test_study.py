@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_cli import answer, run
+from test_quantisation import network as small_network
+from test_quantisation import trained_files
 
 import spacecut
 from spacecut.cut import read_rules
@@ -60,7 +62,7 @@ def smooth(operator: Operator) -> float:
 
 def test_a_stepped_platform_has_every_finding() -> None:
     verdicts = {finding.number: finding.verdict for finding in judge(walked(stepped))}
-    assert verdicts == {1: "holds", 2: "holds", 3: "holds", 4: "holds", 5: "not measured"}
+    assert verdicts == {1: "holds", 2: "holds", 3: "holds", 4: "holds", 5: "not measured", 6: "not measured"}
     first, second, third, *_ = judge(walked(stepped))
     assert "16, 32, 48, 64, 80, 96" in first.said
     assert "conv" in second.rule
@@ -76,6 +78,7 @@ def test_a_smooth_platform_has_none() -> None:
         3: "does not hold",
         4: "does not hold",
         5: "not measured",
+        6: "not measured",
     }
 
 
@@ -142,17 +145,20 @@ def test_what_did_not_run_is_told(tmp_path: Path) -> None:
 
 
 def test_a_quick_study_of_a_live_platform(tmp_path: Path) -> None:
-    content = answer("study", "-p", "onnxruntime", "--quick", "-o", "study", cwd=tmp_path)
+    model, inputs = trained_files(tmp_path, small_network())
+    asked = ("study", "-p", "onnxruntime:int8", "--quick", "--quantise", model, "--inputs", inputs, "-o", "study")
+    shown = run(*asked, cwd=tmp_path)
+    assert "Are activations free?" in shown.stdout
+    content = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert content["spacecut_study"] == 1
     (platform,) = content["platforms"]
-    assert [finding["number"] for finding in platform["findings"]] == [1, 2, 3, 4, 5, 7]
+    assert [finding["number"] for finding in platform["findings"]] == [1, 2, 3, 4, 5, 6, 7]
     known = {"holds", "mixed", "does not hold"}
     assert all(finding["verdict"] in known for finding in platform["findings"][:4])
     assert not platform["failures"]
     assert (tmp_path / "study" / "report.html").is_file()
-    assert read_rules(tmp_path / "study").platforms == ("onnxruntime",)
-    assert json.loads((tmp_path / "study" / "study.json").read_text())["spacecut_study"] == 1
-    shown = run("study", "-p", "onnxruntime", "--quick", cwd=tmp_path)
-    assert "Are activations free?" in shown.stdout
+    assert read_rules(tmp_path / "study").platforms == ("onnxruntime:int8",)
+    assert platform["findings"][5]["said"].startswith("model.onnx: ")
 
 
 def test_networks_are_compared(tmp_path: Path) -> None:

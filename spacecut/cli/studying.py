@@ -19,7 +19,7 @@ from spacecut.operators.onnx_reader import read_onnx
 from spacecut.platforms import get_platform
 from spacecut.report import show_comparison, show_findings, write_comparison_page, write_study_page
 from spacecut.space import load_space
-from spacecut.study import Comparison, Walk, judge, judge_platforms, walk
+from spacecut.study import Comparison, Walk, judge, judge_platforms, read_trained, walk
 from spacecut.study import compare as compare_networks
 
 __all__ = ["compare", "study"]
@@ -41,6 +41,16 @@ def study(
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer widths and less time: a few minutes a platform.")
     ] = False,
+    quantise: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL.onnx", help="A trained network whose blocks INT8 is judged by.", show_default=False
+        ),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npy", help="Inputs of it, as it is meant for.", show_default=False),
+    ] = None,
     store: StoreUrl = DEFAULT_STORE,
     output: Output = None,
     as_json: Json = False,
@@ -51,10 +61,13 @@ def study(
     """
     for name in platforms:
         get_platform(name)  # what is wrong with it is said before a progress bar begins
+    if (quantise is None) != (inputs is None):
+        raise InputError("--quantise MODEL.onnx and --inputs FILE.npy go together; give both")
+    trained = None if quantise is None or inputs is None else read_trained(quantise, inputs)
     walks = {}
     for name in platforms:
         with progress(f"walking {name}") as told:
-            walks[name] = walk(name, quick=quick, store=store, progress=told)
+            walks[name] = walk(name, quick=quick, store=store, trained=trained, progress=told)
     findings = {name: judge(walked, _lower(name, walks)) for name, walked in walks.items()}
     for name, last in judge_platforms(walks, findings).items():
         findings[name].append(last)

@@ -8,16 +8,9 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import (
-    LEAKY_SLOPE,
-    Affine,
-    conv_weights,
-    linear_weights,
-    prelu_slopes,
-    squeeze_excite_weights,
-)
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
 
 __all__ = ["build_ncnn"]
 
@@ -111,6 +104,10 @@ class _Graph:
         self.weights += [_RAW_FLOAT32, np.ascontiguousarray(kernel).tobytes(), bias.tobytes()]
         return int(kernel.size)
 
+    def node_weights(self) -> tuple[Affine, ...]:
+        """The weights of this node."""
+        return node_weights(self._network.nodes[self.number], self.number)
+
     def slopes(self) -> int:
         """Append the slopes of this node's PReLU, one a channel; returns how many."""
         slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
@@ -162,7 +159,7 @@ def _name(source: int) -> str:
 
 
 def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.node_weights()
     groups = operator.in_channels // kernel.shape[1]
     before, after = _pads(operator)
     parameters = (
@@ -177,7 +174,7 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
 
 
 def _linear(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    count = graph.affine(linear_weights(operator, graph.number))
+    count = graph.affine(*graph.node_weights())
     parameters = f"0={operator.out_channels} 1=1 2={count}{_fused(operator.activation)}"
     return _activate_unfused(graph, operator.activation, graph.emit("InnerProduct", sources, parameters))
 
@@ -205,7 +202,7 @@ def _activation(graph: _Graph, operator: Operator, sources: Sequence[str]) -> st
 
 
 def _squeeze_excite(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    down, up = squeeze_excite_weights(operator, graph.number)
+    down, up = graph.node_weights()
     whole, squeezed = graph.copies(sources[0], 2)
     pooled = graph.emit("Pooling", [squeezed], "0=1 4=1", label="pool")
     inner = _dense(graph, pooled, "reduce", down, "relu")

@@ -8,16 +8,9 @@ from typing import Any
 import numpy as np
 
 from spacecut.errors import InputError, PlatformUnavailable
-from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import (
-    LEAKY_SLOPE,
-    Affine,
-    conv_weights,
-    linear_weights,
-    prelu_slopes,
-    squeeze_excite_weights,
-)
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
 
 __all__ = ["build_tflite"]
 
@@ -176,6 +169,10 @@ class _Graph:
             self._shared[name] = self._tensor(name, values.shape, values)
         return self._shared[name]
 
+    def weights(self) -> tuple[Affine, ...]:
+        """The weights of this node."""
+        return node_weights(self._network.nodes[self.number], self.number)
+
     def slopes(self) -> int:
         """The slopes of this node's PReLU, one a channel."""
         slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
@@ -239,7 +236,7 @@ class _Graph:
 
 
 def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.weights()
     weights = graph.constant("weight", kernel.transpose(0, 2, 3, 1)), graph.constant("bias", bias)
     out = graph.emit(
         "CONV_2D",
@@ -254,7 +251,7 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
 
 
 def _depthwise_conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.weights()
     weights = graph.constant("weight", kernel.transpose(1, 2, 3, 0)), graph.constant("bias", bias)
     out = graph.emit(
         "DEPTHWISE_CONV_2D",
@@ -269,7 +266,7 @@ def _depthwise_conv2d(graph: _Graph, operator: Operator, sources: Sequence[int])
 
 
 def _linear(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    matrix, bias = linear_weights(operator, graph.number)
+    ((matrix, bias),) = graph.weights()
     source, (_, height, width, channels) = sources[0], graph.shape_of(sources[0])
     if height * width > 1:
         matrix = matrix.reshape(-1, channels, height * width).transpose(0, 2, 1).reshape(matrix.shape)
@@ -319,7 +316,7 @@ def _activation(graph: _Graph, operator: Operator, sources: Sequence[int]) -> in
 
 
 def _squeeze_excite(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    down, up = squeeze_excite_weights(operator, graph.number)
+    down, up = graph.weights()
     inner = _dense(graph, _global_avg_pool(graph, operator, sources), "reduce", down, "relu")
     outer = _dense(graph, inner, "expand", up, operator.activation)
     gate = _activate_unfused(graph, operator.activation, outer)

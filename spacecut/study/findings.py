@@ -13,6 +13,7 @@ from typing import Literal
 import numpy as np
 
 from spacecut.cut import Rule, cut
+from spacecut.study.accuracy import accuracy
 from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
 from spacecut.study.precision import precision
 from spacecut.study.thresholds import DEAR, FLAT, FREE, LEVEL, MOST, SMOOTH, STEEP, STEPPED
@@ -35,7 +36,14 @@ def judge(walked: Walk, lower: Mapping[str, Walk] | None = None) -> list[Finding
         walked: The platform.
         lower: The same platform at lower precisions, by name, as far as they were walked too.
     """
-    return [_channels(walked), _blocks(walked), _activations(walked), _kernels(walked), precision(walked, lower or {})]
+    return [
+        _channels(walked),
+        _blocks(walked),
+        _activations(walked),
+        _kernels(walked),
+        precision(walked, lower or {}),
+        accuracy(walked.name, walked.kept, walked.weights),
+    ]
 
 
 def _verdict(values: list[float], low: float, high: float) -> str:

@@ -8,7 +8,7 @@ import numpy as np
 
 from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
 from spacecut.study.thresholds import ALIKE, DIFFERENT
-from spacecut.study.walk import Walk
+from spacecut.study.walk import UNMEASURED, Walk
 
 __all__ = ["judge_platforms"]
 
@@ -29,7 +29,13 @@ def judge_platforms(walks: Mapping[str, Walk], findings: Mapping[str, Sequence[F
 def _judged(name: str, walks: Mapping[str, Walk], findings: Mapping[str, Sequence[Finding]]) -> Finding:
     walked = walks[name]
     ran = sum(len(dimension.points) for dimension in walked.dimensions.values())
-    asked = ran + sum(len(dimension.failures) for dimension in walked.dimensions.values())
+    failed = [
+        " ".join(map(str, architecture.values()))
+        for dimension in walked.dimensions.values()
+        for architecture, reason in dimension.failures
+        if reason != UNMEASURED
+    ]
+    asked = ran + len(failed)
     figures = {"share of configurations that run": ran / asked}
     said = [f"{ran} of {asked} configurations run"]
     if len(walks) < 2:
@@ -45,10 +51,9 @@ def _judged(name: str, walks: Mapping[str, Walk], findings: Mapping[str, Sequenc
         said.append(f"it is the fastest at {len(fastest)} of {count} blocks" + (": " if fastest else ""))
         said[-1] += ", ".join(fastest)
     verdict = HOLDS if _middle(shares) <= DIFFERENT else NOT if _middle(shares) > ALIKE else MIXED
-    lacking = sorted({" ".join(map(str, a.values())) for d in walked.dimensions.values() for a, _ in d.failures})
     rule = "Cut for the platform that the network is for."
-    if lacking:
-        rule += f" It does not run: {', '.join(lacking)}."
+    if failed:
+        rule += f" It does not run: {', '.join(failed)}."
     return Finding(7, _QUESTION, _CLAIM, verdict, "; ".join(said), figures, rule)
 
 

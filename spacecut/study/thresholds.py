@@ -20,5 +20,11 @@ PAYS = 1.5
 UNEQUAL = 2.0
 """Speed-ups are unequal where the largest is so many times the least."""
 
+LOSSY, SOUND = 20.0, 30.0
+"""Finding 6: INT8 spoils a block below so many decibels of signal to noise (a hundredth of the signal's power is then
+noise), and keeps it from so many on."""
+BIT = 6.02
+"""What blocks have that keep so many decibels less, a bit, than blocks without it, is to blame."""
+
 ALIKE, DIFFERENT = 0.8, 0.5
 """Finding 7: platforms are alike where they share so much of their rules; they differ where at most so much."""

@@ -5,7 +5,7 @@ The dimensions are those of Tang et al., To Bridge Neural Network Design and Rea
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 
 import numpy as np
@@ -13,11 +13,12 @@ import numpy as np
 from spacecut.latency import Profile, profile
 from spacecut.latency.evidence import whole_latencies
 from spacecut.measure import DEFAULT_STORE, Budget, Progress
-from spacecut.operators import expand
+from spacecut.operators import Network, expand
 from spacecut.operators.operator import encode, macs
 from spacecut.space import Candidate, SearchSpace, load_space
+from spacecut.study.accuracy import Kept, Trained, blocks_kept, network_kept
 
-__all__ = ["DIMENSIONS", "Dimension", "Point", "Walk", "walk"]
+__all__ = ["DIMENSIONS", "UNMEASURED", "Dimension", "Point", "Walk", "walk"]
 
 DIMENSIONS = {
     "output channels": "behaviour_study/conv3x3_out_channels",
@@ -30,7 +31,9 @@ DIMENSIONS = {
 _FEATURE_MAPS = (7, 14, 28, 56, 112)
 _QUICK = {"output channels": {"width": list(range(4, 97, 4))}, "kernels": {"kernel": [1, 3, 5, 7]}}
 _SECONDS = {False: 120.0, True: 25.0}
-"""Of measurement a dimension, in full and quick."""
+"""Of measurement a dimension, in full and quick, and so many times as much where that is too little for all of it."""
+_LONGEST = 8
+UNMEASURED = "not measured within the budget"
 
 
 @dataclass(frozen=True)
@@ -73,11 +76,21 @@ class Dimension:
 
 @dataclass(frozen=True)
 class Walk:
-    """A platform's behaviour, dimension by dimension."""
+    """A platform's behaviour.
+
+    Attributes:
+        platform: Version and machine.
+        quick: Fewer widths and less time.
+        dimensions: Dimension by dimension.
+        kept: What INT8 keeps of blocks; empty where the platform computes in float.
+        weights: Whose weights these have.
+    """
 
     platform: str
     quick: bool
     dimensions: Mapping[str, Dimension]
+    kept: tuple[Kept, ...] = ()
+    weights: str = ""
 
     @property
     def name(self) -> str:
@@ -85,13 +98,21 @@ class Walk:
         return next(iter(self.dimensions.values())).profile.platform.name
 
 
-def walk(platform: str, *, quick: bool = False, store: str = DEFAULT_STORE, progress: Progress | None = None) -> Walk:
+def walk(
+    platform: str,
+    *,
+    quick: bool = False,
+    store: str = DEFAULT_STORE,
+    trained: Trained | None = None,
+    progress: Progress | None = None,
+) -> Walk:
     """Measure every dimension on a platform; what the store already holds is not measured again.
 
     Args:
         platform: ``RUNTIME[/DEVICE][:PRECISION]``.
         quick: Fewer widths and less time.
         store: Path or URL of the store of raw samples.
+        trained: A network whose blocks INT8 is judged by; made-up ones where there is none.
         progress: Called with the dimensions done and to do.
 
     Raises:
@@ -108,9 +129,30 @@ def walk(platform: str, *, quick: bool = False, store: str = DEFAULT_STORE, prog
     for done, (name, space) in enumerate(spaces.items()):
         if progress is not None:
             progress(done, len(spaces))
-        measured = profile(space, platform, store=store, budget=Budget(_SECONDS[quick]))
-        found[name] = _dimension(space, measured)
-    return Walk(str(measured.platform), quick, found)
+        seconds = _SECONDS[quick]
+        while True:  # the store holds what was measured before
+            measured = profile(space, platform, store=store, budget=Budget(seconds))
+            found[name] = _dimension(space, measured)
+            if (
+                UNMEASURED not in {reason for _, reason in found[name].failures}
+                or seconds >= _LONGEST * _SECONDS[quick]
+            ):
+                break
+            seconds *= 2
+    if measured.platform.precision != "int8":
+        return Walk(str(measured.platform), quick, found)
+    if trained is not None:
+        return Walk(str(measured.platform), quick, found, tuple(network_kept(platform, trained)), trained.name)
+    small = [entry for name in ("blocks", "activations") for entry in _networks(found[name])]
+    return Walk(str(measured.platform), quick, found, tuple(blocks_kept(platform, small)), "made-up weights")
+
+
+def _networks(dimension: Dimension) -> Iterator[tuple[str, Network]]:
+    """What ran of a dimension, by name."""
+    workload = expand(dimension.space)
+    for point in dimension.points:
+        name = " ".join(map(str, point.architecture.values())).removesuffix(" 0").replace(" 1", " with SE")
+        yield name, workload.network(dimension.space.encode(point.architecture)[0])
 
 
 def _dimension(space: SearchSpace, measured: Profile) -> Dimension:
@@ -125,5 +167,5 @@ def _dimension(space: SearchSpace, measured: Profile) -> Dimension:
             size = int(macs(encode([node.operator for node in network.nodes])).sum())
             points.append(Point(architecture, float(np.median(values)), noise, size))
         else:
-            failures.append((architecture, errors.get(network.key) or "not measured within the budget"))
+            failures.append((architecture, errors.get(network.key) or UNMEASURED))
     return Dimension(space, measured, tuple(points), tuple(failures))
