@@ -48,7 +48,9 @@ def compute(operator: Operator) -> float:
 
 def stepped(operator: Operator) -> float:
     """Steps of 16 channels, kernels that hardly cost, dear gates, new activations that are not fused."""
-    width = -(-operator.out_channels // 16) * -(-operator.in_channels // 16)
+    width = -(-operator.out_channels // 16)
+    if operator.kind == "conv2d":
+        width *= -(-operator.in_channels // 16)
     cost = width * 0.02 * operator.kernel**0.3
     if operator.kind == "squeeze_excite":
         cost = 10.0

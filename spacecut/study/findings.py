@@ -7,6 +7,7 @@ study states it: it *holds* here, it *does not hold*, or the figures are *mixed*
 from __future__ import annotations
 
 import math
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from typing import Literal
 
@@ -17,12 +18,14 @@ from spacecut.study.accuracy import accuracy
 from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
 from spacecut.study.precision import precision
 from spacecut.study.thresholds import DEAR, FLAT, FREE, LEVEL, MOST, SMOOTH, STEEP, STEPPED
-from spacecut.study.walk import Dimension, Walk
+from spacecut.study.walk import Walk
 
 __all__ = ["judge"]
 
-_WIDTHS: dict[str, tuple[str, Literal["", "in_channels", "out_channels"]]] = {
+Side = Literal["", "in_channels", "out_channels"]
+_WIDTHS: dict[str, tuple[str, Side]] = {
     "output channels": ("conv2d", "out_channels"),
+    "1x1 output channels": ("conv2d", "out_channels"),
     "input channels": ("conv2d", "in_channels"),
     "depthwise channels": ("depthwise_conv2d", ""),
 }
@@ -55,34 +58,47 @@ def _verdict(values: list[float], low: float, high: float) -> str:
 
 def _channels(walked: Walk) -> Finding:
     """How many widths are worth keeping, and whether these are multiples of something."""
-    figures, tops, rules = {}, {}, []
+    figures, said = {}, []
+    multiples: dict[tuple[str, Side], list[tuple[int, str]]] = {}
     for name, (kind, side) in _WIDTHS.items():
-        dimension = walked.dimensions[name]
-        choice = dimension.space.choices[0]
-        if len(dimension.points) < len(choice):
-            continue
-        reduction = cut(dimension.space, dimension.profile, tolerance=LEVEL)
-        kept = [int(candidate) for candidate in reduction.space.choices[0].candidates]
-        figures[f"share of {name} kept"] = len(kept) / len(choice)
-        tops[name] = ", ".join(map(str, kept))
-        multiple = _multiple(kept, math.gcd(*map(int, choice.candidates)))
-        if multiple and figures[f"share of {name} kept"] <= SMOOTH:
-            rules.append(
-                Rule(
-                    platform=walked.name, finding=1, dimension="channels", kind=kind, side=side, multiple=multiple,
-                    evidence=f"{name} worth keeping: {tops[name]}",
-                )
-            )  # fmt: skip
+        shares = []
+        for key, dimension in walked.on_every_input(name).items():
+            choice = dimension.space.choices[0]
+            if len(dimension.points) < len(choice):
+                continue
+            widths = [int(candidate) for candidate in choice.candidates]
+            grid = math.gcd(*widths)
+            # Where next widths differ by less than the level, proportional cost would be taken for one step.
+            reduction = cut(dimension.space, dimension.profile, tolerance=min(LEVEL, grid / max(widths) / 2))
+            kept = [int(candidate) for candidate in reduction.space.choices[0].candidates]
+            shares.append(len(kept) / len(choice))
+            multiple = _multiple(kept, grid) if shares[-1] <= SMOOTH else 0
+            told = ", ".join(map(str, kept))
+            multiples.setdefault((kind, side), []).append((multiple, f"{key}: kept {told}"))
+            if key == name:
+                said.append(f"{name}: kept {told}")
+        if shares:
+            figures[f"share of {name} kept"] = float(np.median(shares))
     question, claim = "Do more channels always cost more?", "Latency is a step function of the channel count."
     if not figures:
         return Finding(1, question, claim, UNKNOWN, "widths did not run")
-    said = "; ".join(f"{name}: kept {kept}" for name, kept in tops.items())
+    rules = []
+    for (kind, side), found in multiples.items():
+        (multiple, count), *_ = Counter(number for number, _ in found).most_common(1)
+        if multiple and 2 * count > len(found):
+            evidence = next(told for number, told in found if number == multiple)
+            rules.append(
+                Rule(
+                    platform=walked.name, finding=1, dimension="channels", kind=kind, side=side, multiple=multiple,
+                    evidence=evidence if len(found) == 1 else f"{count} of {len(found)} walks; {evidence}",
+                )
+            )  # fmt: skip
     verdict = _verdict(list(figures.values()), STEPPED, SMOOTH)
     rule = "" if verdict == NOT else "Of widths that cost the same keep the largest."
     if rules:
         steps = ", ".join(f"{found.multiple} ({found.kind} {found.side})".replace(" )", ")") for found in rules)
         rule += f" Steps: {steps}."
-    return Finding(1, question, claim, verdict, said, figures, rule, tuple(rules))
+    return Finding(1, question, claim, verdict, "; ".join(said), figures, rule, tuple(rules))
 
 
 def _multiple(tops: Sequence[int], grid: int) -> int:
@@ -96,20 +112,22 @@ def _multiple(tops: Sequence[int], grid: int) -> int:
     return 0
 
 
-def _more(dimension: Dimension, plain: Callable[[Mapping], Mapping | None]) -> dict[str, float]:
-    """How much more latency each point takes than its plain counterpart, as a share."""
-    found = {}
-    for point in dimension.points:
-        other = plain(point.architecture)
-        if other is not None and (base := dimension.at(**other)) is not None:
-            found[" ".join(map(str, point.architecture.values()))] = point.ms / base.ms - 1
-    return found
+def _more(walked: Walk, name: str, plain: Callable[[Mapping], Mapping | None]) -> dict[str, float]:
+    """How much more latency each point takes than its plain counterpart, as a share; the median over all inputs."""
+    found: dict[str, list[float]] = {}
+    for dimension in walked.on_every_input(name).values():
+        for point in dimension.points:
+            other = plain(point.architecture)
+            if other is not None and (base := dimension.at(**other)) is not None:
+                found.setdefault(" ".join(map(str, point.architecture.values())), []).append(point.ms / base.ms - 1)
+    return {key: float(np.median(values)) for key, values in found.items()}
 
 
 def _blocks(walked: Walk) -> Finding:
     """What Squeeze-and-Excitation adds to each block, beside its share of the compute."""
-    dimension = walked.dimensions["blocks"]
-    added = _more(dimension, lambda a: {**a, "se": 0} if a["se"] == 1 and "pool" not in str(a["block"]) else None)
+    added = _more(
+        walked, "blocks", lambda a: {**a, "se": 0} if a["se"] == 1 and "pool" not in str(a["block"]) else None
+    )
     question = "Are blocks that are no convolution free?"
     claim = "Squeeze-and-Excitation and the like are not free; on some platforms they dominate."
     if not added:
@@ -129,8 +147,7 @@ def _blocks(walked: Walk) -> Finding:
 
 def _activations(walked: Walk) -> Finding:
     """What each activation adds to the convolution before it."""
-    dimension = walked.dimensions["activations"]
-    added = _more(dimension, lambda a: {**a, "activation": "none"} if a["activation"] != "none" else None)
+    added = _more(walked, "activations", lambda a: {**a, "activation": "none"} if a["activation"] != "none" else None)
     question, claim = "Are activations free?", "Only ReLU and ReLU6 are free; the others cost."
     if not added:
         return Finding(3, question, claim, UNKNOWN, "activations did not run")
@@ -162,13 +179,16 @@ def _activations(walked: Walk) -> Finding:
 
 def _kernels(walked: Walk) -> Finding:
     """The exponent of latency over compute from the smallest kernel above 1 to the largest."""
-    dimension = walked.dimensions["kernels"]
-    figures = {}
-    for kind in dimension.space.choice("kind").candidates:
-        points = [p for p in dimension.points if p.architecture["kind"] == kind and int(p.architecture["kernel"]) > 1]
-        if len(points) > 1:
-            first, last = points[0], points[-1]
-            figures[f"{kind}"] = float(np.log(last.ms / first.ms) / np.log(last.macs / first.macs))
+    exponents: dict[str, list[float]] = {}
+    for dimension in walked.on_every_input("kernels").values():
+        windows = [point for point in dimension.points if int(point.architecture["kernel"]) > 1]
+        for kind in map(str, dimension.space.choice("kind").candidates):
+            points = [point for point in windows if point.architecture["kind"] == kind]
+            if len(points) > 1:
+                first, last = points[0], points[-1]
+                exponent = np.log(last.ms / first.ms) / np.log(last.macs / first.macs)
+                exponents.setdefault(kind, []).append(float(exponent))
+    figures = {kind: float(np.median(values)) for kind, values in exponents.items()}
     question = "Does a larger kernel cost as much as its compute?"
     claim = "On platforms bound by memory a larger kernel costs much less than its compute; on CPU and GPU as much."
     if not figures:
