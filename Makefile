@@ -4,7 +4,8 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices bench-search clean
+.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
+  bench-search bench-int8 clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -38,6 +39,9 @@ bench-devices: .venv/all
 
 bench-search: .venv/all
 	$(BIN)/python benchmarks/search.py --data $(DATA)
+
+bench-int8: .venv/all
+	$(BIN)/python benchmarks/int8.py
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

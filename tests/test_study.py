@@ -9,19 +9,22 @@ from pathlib import Path
 import numpy as np
 import pytest
 from test_cli import answer, run
+from test_quantisation import network as small_network
+from test_quantisation import trained_files
 
 import spacecut
+from spacecut.cut import read_rules
 from spacecut.latency import Profile
 from spacecut.measure import PlatformRecord, Run, Task
 from spacecut.operators import Network, Operator, expand
 from spacecut.operators.operator import encode, macs
-from spacecut.study import Walk, judge
+from spacecut.study import Finding, Walk, judge, judge_platforms
 from spacecut.study.walk import DIMENSIONS, _dimension
 
 Cost = Callable[[Operator], float]
 
 
-def walked(cost: Cost) -> Walk:
+def walked(cost: Cost, platform: str = "simulated") -> Walk:
     """A walk of a simulated platform."""
     dimensions = {}
     for name, place in DIMENSIONS.items():
@@ -34,9 +37,9 @@ def walked(cost: Cost) -> Walk:
             runs += [
                 Run(Task(network.key, True, n), "2026-01-01T00:00:00+00:00", 0.1, total, times, total) for n in (0, 1)
             ]
-        profile = Profile(PlatformRecord("simulated", "1", "cpu", "fp32", 1, 1, "none"), space.name, runs)
+        profile = Profile(PlatformRecord(platform, "1", "cpu", "fp32", 1, 1, "none"), space.name, runs)
         dimensions[name] = _dimension(space, profile)
-    return Walk("simulated", False, dimensions)
+    return Walk(platform, False, dimensions)
 
 
 def compute(operator: Operator) -> float:
@@ -45,7 +48,9 @@ def compute(operator: Operator) -> float:
 
 def stepped(operator: Operator) -> float:
     """Steps of 16 channels, kernels that hardly cost, dear gates, new activations that are not fused."""
-    width = -(-operator.out_channels // 16) * -(-operator.in_channels // 16)
+    width = -(-operator.out_channels // 16)
+    if operator.kind == "conv2d":
+        width *= -(-operator.in_channels // 16)
     cost = width * 0.02 * operator.kernel**0.3
     if operator.kind == "squeeze_excite":
         cost = 10.0
@@ -59,7 +64,7 @@ def smooth(operator: Operator) -> float:
 
 def test_a_stepped_platform_has_every_finding() -> None:
     verdicts = {finding.number: finding.verdict for finding in judge(walked(stepped))}
-    assert verdicts == {1: "holds", 2: "holds", 3: "holds", 4: "holds", 5: "not measured"}
+    assert verdicts == {1: "holds", 2: "holds", 3: "holds", 4: "holds", 5: "not measured", 6: "not measured"}
     first, second, third, *_ = judge(walked(stepped))
     assert "16, 32, 48, 64, 80, 96" in first.said
     assert "conv" in second.rule
@@ -75,6 +80,7 @@ def test_a_smooth_platform_has_none() -> None:
         3: "does not hold",
         4: "does not hold",
         5: "not measured",
+        6: "not measured",
     }
 
 
@@ -82,12 +88,52 @@ def test_a_lower_precision_is_judged_block_by_block() -> None:
     def int8(operator: Operator) -> float:
         return stepped(operator) * (2.0 if operator.kind == "squeeze_excite" else 0.25)
 
-    finding = judge(walked(stepped), walked(int8))[4]
+    lower = "simulated:int8"
+    finding = judge(walked(stepped), {lower: walked(int8, lower)})[4]
     assert finding.verdict == "holds"
-    assert finding.figures["conv"] == pytest.approx(4.0, rel=0.3)
-    assert finding.figures["conv with SE"] < 1
+    assert finding.figures["int8 conv"] == pytest.approx(4.0, rel=0.3)
+    assert finding.figures["int8 depthwise_conv2d swish"] == pytest.approx(4.0, rel=0.3)
+    assert finding.figures["int8 conv with SE"] < 1
     assert "conv with SE" in finding.rule
-    assert judge(walked(stepped), walked(lambda o: stepped(o) / 2))[4].verdict == "does not hold"
+    (rule,) = finding.rules
+    assert (rule.platform, rule.dimension, rule.finding) == (lower, "squeeze_excite", 5)
+    even = judge(walked(stepped), {lower: walked(lambda o: stepped(o) / 2, lower)})[4]
+    assert (even.verdict, even.rules) == ("does not hold", ())
+
+    def no_swish(operator: Operator) -> float:
+        return stepped(operator) / 4 + (3.0 if operator.activation == "swish" else 0.0)
+
+    (rule,) = judge(walked(stepped), {lower: walked(no_swish, lower)})[4].rules
+    assert (rule.avoid, rule.platform) == ("swish", lower)
+    assert "hardswish" in rule.prefer
+
+
+def test_rules_are_what_was_put_in() -> None:
+    rules = {(r.dimension, r.kind, r.side, r.multiple, r.avoid) for f in judge(walked(stepped)) for r in f.rules}
+    assert {rule for rule in rules if rule[0] == "channels"} == {
+        ("channels", "conv2d", "out_channels", 16, ""),
+        ("channels", "conv2d", "in_channels", 16, ""),
+        ("channels", "depthwise_conv2d", "", 16, ""),
+    }
+    assert {rule[4] for rule in rules if rule[0] == "activation"} >= {"swish", "hardswish"}
+    assert {rule[1] for rule in rules if rule[0] == "kernel"} == {"conv2d", "depthwise_conv2d"}
+    assert not [rule for finding in judge(walked(smooth)) for rule in finding.rules]
+
+
+def test_platforms_are_compared_by_their_rules() -> None:
+    walks = {name: walked(cost, name) for name, cost in (("one", stepped), ("two", stepped), ("three", smooth))}
+    findings = {name: judge(found) for name, found in walks.items()}
+
+    def verdicts(*names: str) -> dict[str, Finding]:
+        return judge_platforms({name: walks[name] for name in names}, {name: findings[name] for name in names})
+
+    assert {finding.verdict for finding in verdicts("one", "two").values()} == {"does not hold"}
+    assert {finding.verdict for finding in verdicts("one", "three").values()} == {"holds"}
+    assert verdicts("one")["one"].verdict == "not measured"
+    shares = verdicts("one", "two", "three")["three"].figures
+    assert shares["share of rules in common with one"] == 0.0
+    assert shares["share of configurations that run"] == 1.0
+    assert 0 < shares["share of blocks at which it is the fastest"] <= 1
 
 
 def test_what_did_not_run_is_told(tmp_path: Path) -> None:
@@ -101,16 +147,20 @@ def test_what_did_not_run_is_told(tmp_path: Path) -> None:
 
 
 def test_a_quick_study_of_a_live_platform(tmp_path: Path) -> None:
-    content = answer("study", "-p", "onnxruntime", "--quick", "-o", "study", cwd=tmp_path)
+    model, inputs = trained_files(tmp_path, small_network())
+    asked = ("study", "-p", "onnxruntime:int8", "--quick", "--quantise", model, "--inputs", inputs, "-o", "study")
+    shown = run(*asked, cwd=tmp_path)
+    assert "Are activations free?" in shown.stdout
+    content = json.loads((tmp_path / "study" / "study.json").read_text())
+    assert content["spacecut_study"] == 1
     (platform,) = content["platforms"]
-    assert [finding["number"] for finding in platform["findings"]] == [1, 2, 3, 4, 5]
+    assert [finding["number"] for finding in platform["findings"]] == [1, 2, 3, 4, 5, 6, 7]
     known = {"holds", "mixed", "does not hold"}
     assert all(finding["verdict"] in known for finding in platform["findings"][:4])
     assert not platform["failures"]
     assert (tmp_path / "study" / "report.html").is_file()
-    assert json.loads((tmp_path / "study" / "study.json").read_text())["spacecut_study"] == 1
-    shown = run("study", "-p", "onnxruntime", "--quick", cwd=tmp_path)
-    assert "Are activations free?" in shown.stdout
+    assert read_rules(tmp_path / "study").platforms == ("onnxruntime:int8",)
+    assert platform["findings"][5]["said"].startswith("model.onnx: ")
 
 
 def test_networks_are_compared(tmp_path: Path) -> None:

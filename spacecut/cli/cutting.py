@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spacecut.cli.output import Json, emit, estimated_by, out, progress, recorded_json
-from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, regrid
+from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, read_rules, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
 from spacecut.latency import AnyProfile, RecordedPlatform, load_profile, predict_network
@@ -96,6 +96,10 @@ def cut(
         Path | None,
         typer.Option(help="CSV of what was measured of accuracy: losses of candidates or accuracies of architectures."),
     ] = None,
+    rules: Annotated[
+        Path | None,
+        typer.Option(help="Directory of a `study` of these platforms, whose rules also drop candidates."),
+    ] = None,
     steps: Annotated[
         bool,
         typer.Option("--regrid", help="Add the widths on the platform's steps that the grid misses; measures twice."),
@@ -123,6 +127,11 @@ def cut(
         "target_size": None if target_size is None else _size(target_size),
         "max_latency": bounds[0] if bounds is not None and len(bounds) == 1 else bounds,
     }
+    if rules is not None:
+        asked["rules"] = read_rules(rules)
+        for name in platforms:
+            if not Path(name).is_file():
+                asked["rules"].of(name)  # what was not studied is said before anything is measured
     known = None if quality is None else read_quality(quality, space_given)
 
     def profiled(subject: SearchSpace) -> list[AnyProfile]:

@@ -11,6 +11,7 @@ import numpy as np
 import typer
 
 from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cut.rules import RULES_FILE, RuleBook, write_rules
 from spacecut.errors import InputError
 from spacecut.measure import DEFAULT_STORE
 from spacecut.operators import Network, expand
@@ -18,7 +19,7 @@ from spacecut.operators.onnx_reader import read_onnx
 from spacecut.platforms import get_platform
 from spacecut.report import show_comparison, show_findings, write_comparison_page, write_study_page
 from spacecut.space import load_space
-from spacecut.study import Comparison, Walk, judge, walk
+from spacecut.study import Comparison, Walk, judge, judge_platforms, read_trained, walk
 from spacecut.study import compare as compare_networks
 
 __all__ = ["compare", "study"]
@@ -40,6 +41,16 @@ def study(
     quick: Annotated[
         bool, typer.Option("--quick", help="Fewer widths and less time: a few minutes a platform.")
     ] = False,
+    quantise: Annotated[
+        Path | None,
+        typer.Option(
+            metavar="MODEL.onnx", help="A trained network whose blocks INT8 is judged by.", show_default=False
+        ),
+    ] = None,
+    inputs: Annotated[
+        Path | None,
+        typer.Option(metavar="FILE.npy", help="Inputs of it, as it is meant for.", show_default=False),
+    ] = None,
     store: StoreUrl = DEFAULT_STORE,
     output: Output = None,
     as_json: Json = False,
@@ -50,17 +61,26 @@ def study(
     """
     for name in platforms:
         get_platform(name)  # what is wrong with it is said before a progress bar begins
+    if (quantise is None) != (inputs is None):
+        raise InputError("--quantise MODEL.onnx and --inputs FILE.npy go together; give both")
+    trained = None if quantise is None or inputs is None else read_trained(quantise, inputs)
     walks = {}
     for name in platforms:
         with progress(f"walking {name}") as told:
-            walks[name] = walk(name, quick=quick, store=store, progress=told)
+            walks[name] = walk(name, quick=quick, store=store, trained=trained, progress=told)
     findings = {name: judge(walked, _lower(name, walks)) for name, walked in walks.items()}
+    for name, last in judge_platforms(walks, findings).items():
+        findings[name].append(last)
+    book = RuleBook(
+        platforms=tuple(walks),
+        rules=tuple(r for found in findings.values() for finding in found for r in finding.rules),
+    )
     content = {
         "quick": quick,
         "platforms": [
             {
                 "platform": walks[name].platform,
-                "findings": [asdict(finding) for finding in found],
+                "findings": [finding.as_json() for finding in found],
                 "failures": [
                     {"dimension": dimension, "architecture": dict(architecture), "error": error}
                     for dimension, walked in walks[name].dimensions.items()
@@ -72,8 +92,9 @@ def study(
     }
     files = []
     if output is not None:
-        files = [_folder(output) / "study.json", write_study_page(walks, findings, output)]
+        files = [_folder(output) / "study.json", output / RULES_FILE, write_study_page(walks, findings, output)]
         files[0].write_text(json.dumps({"spacecut_study": 1, **content}, indent=1, allow_nan=False) + "\n")
+        write_rules(book, files[1])
     if as_json:
         emit("study", {**content, "files": [str(path) for path in files]})
     else:
@@ -103,9 +124,9 @@ def compare(
         show_comparison(out(), found, files)
 
 
-def _lower(name: str, walks: dict[str, Walk]) -> Walk | None:
-    """The walk of the same platform at INT8."""
-    return None if ":" in name else walks.get(f"{name}:int8")
+def _lower(name: str, walks: dict[str, Walk]) -> dict[str, Walk]:
+    """The walks of the same platform at lower precisions, where it is given at its first."""
+    return {} if ":" in name else {other: walked for other, walked in walks.items() if other.startswith(f"{name}:")}
 
 
 def _folder(path: Path) -> Path:

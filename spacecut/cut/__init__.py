@@ -5,6 +5,7 @@ from spacecut.cut.check import Check, check_certificate
 from spacecut.cut.cutting import TOLERANCE, cut
 from spacecut.cut.reduction import Decision, Outcome, Reduction, load_reduction, saved
 from spacecut.cut.regrid import Gain, gain, regrid
+from spacecut.cut.rules import Rule, RuleBook, read_rules
 
 __all__ = [
     "TOLERANCE",
@@ -14,10 +15,13 @@ __all__ = [
     "Gain",
     "Outcome",
     "Reduction",
+    "Rule",
+    "RuleBook",
     "check_certificate",
     "cut",
     "gain",
     "load_reduction",
+    "read_rules",
     "regrid",
     "saved",
 ]

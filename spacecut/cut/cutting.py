@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-from dataclasses import replace
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
 
 from spacecut.cut.certificate import certify
 from spacecut.cut.differences import differences
-from spacecut.cut.dominance import Drop
-from spacecut.cut.reduction import DOMINATED, KEPT, OFF_THE_FRONT, TOO_SLOW, Decision, Outcome, Reduction
-from spacecut.cut.selection import OnPlatform, Question, by_dominance, inflations, jointly
+from spacecut.cut.dominance import Drop, rounded_up
+from spacecut.cut.reduction import (
+    AGAINST_A_RULE,
+    DOMINATED,
+    KEPT,
+    OFF_THE_FRONT,
+    TOO_SLOW,
+    Decision,
+    Outcome,
+    Reduction,
+)
+from spacecut.cut.rules import Rule, RuleBook
+from spacecut.cut.selection import Question, by_dominance, by_rules, inflations, jointly
 from spacecut.errors import InputError
 from spacecut.latency import AnyProfile
 from spacecut.quality import QualityTable
@@ -31,6 +42,7 @@ def cut(
     target_size: int | None = None,
     max_latency: float | Sequence[float | None] | None = None,
     quality: QualityTable | None = None,
+    rules: RuleBook | None = None,
 ) -> Reduction:
     """Cut a search space by what was measured.
 
@@ -48,10 +60,12 @@ def cut(
             each.
         quality: What was measured of accuracy: it extends the orders that dominance needs, and takes the place of
             random quality functions.
+        rules: What a behaviour study found on these platforms. A candidate that they speak against on every platform
+            falls; where one is to cost as much as a better one, it falls unless that is slower on average here.
 
     Raises:
-        InputError: A bad argument, an operator that was not measured, a bound that nothing meets, or a size that
-            cannot be reached.
+        InputError: A bad argument, a platform that was not studied, an operator that was not measured, a bound that
+            nothing meets, or a size that cannot be reached.
     """
     profiles = list(profile) if isinstance(profile, Sequence) else [profile]
     if not 0 <= tolerance < float("inf"):
@@ -66,8 +80,13 @@ def cut(
     full = space if quality is None else quality.refined()
     if full.document.choices.keys() != space.document.choices.keys() or full.lengths != space.lengths:
         raise InputError(f"the quality table is of {full.name}, not of {space.name}")
-    question = Question.of([one.latency_model(full) for one in profiles], bounds, quality)
-    fallen = by_dominance(question, tolerance) if target_size is None else jointly(question, target_size)
+    found = [] if rules is None else [rules.of(_name(one)) for one in profiles]
+    question = Question.of([one.latency_model(full) for one in profiles], bounds, quality, found)
+    ruled = by_rules(question)
+    left = question.without([list(cited) for cited in ruled])
+    fallen = by_dominance(left, tolerance) if target_size is None else jointly(left, target_size)
+    for position, cited in enumerate(ruled):
+        fallen[position] += _against_rules(question, position, list(cited), left, fallen[position])
     maps = [np.arange(length) for length in full.lengths]
     for rounded, drops in zip(maps, fallen, strict=True):
         for drop in drops:
@@ -76,54 +95,102 @@ def cut(
     for possible, rounded in zip(question.feasible, maps, strict=True):
         covered.append(np.flatnonzero(possible & (rounded >= 0)))
         kept.append(np.flatnonzero(possible & (rounded == np.arange(len(rounded)))))
-    inflated = [None] * len(profiles) if target_size is None else inflations(question, kept)
+    inflated = [None] * len(profiles) if target_size is None else inflations(left, kept)
     why = DOMINATED if target_size is None else OFF_THE_FRONT
+    chosen = _Chosen(question, fallen, ruled, why)
     outcomes = [
         Outcome(
             one,
             platform.model,
             bound,
-            tuple(_decisions(question, platform, str(one.platform), fallen, why)),
+            tuple(_decisions(chosen, number, str(one.platform))),
             certify(platform.model, maps, covered, str(one.platform), platform.band()),
             inflation,
         )
-        for one, platform, bound, inflation in zip(profiles, question.platforms, bounds, inflated, strict=True)
+        for number, (one, platform, bound, inflation) in enumerate(
+            zip(profiles, question.platforms, bounds, inflated, strict=True)
+        )
     ]
-    left = {
+    candidates = {
         choice.name: [choice.candidates[n] for n in numbers] for choice, numbers in zip(full.choices, kept, strict=True)
     }
     return Reduction(
-        full, full.restrict(left), tuple(outcomes), tolerance if target_size is None else None, target_size
+        full, full.restrict(candidates), tuple(outcomes), tolerance if target_size is None else None, target_size
     )
 
 
-def _decisions(
-    question: Question, platform: OnPlatform, name: str, fallen: Sequence[Sequence[Drop]], why: str
-) -> list[Decision]:
-    """What became of each candidate; ``why`` is the verdict on those in ``fallen``."""
+def _name(profile: AnyProfile) -> str:
+    """The platform as it was asked for."""
+    platform = profile.platform
+    return platform if isinstance(platform, str) else platform.name
+
+
+def _against_rules(
+    question: Question, position: int, ruled: Sequence[int], left: Question, drops: Sequence[Drop]
+) -> list[Drop]:
+    """What rules drop of a choice, with the better candidate that takes the place where one is kept."""
+    kept = np.setdiff1d(np.flatnonzero(left.feasible[position]), [drop.candidate for drop in drops])
+    start = np.union1d(kept, np.asarray(ruled, dtype=np.int64))
+    return rounded_up(question.comparisons(position), question.orders[position], start, kept)
+
+
+@dataclass(frozen=True)
+class _Chosen:
+    """What falls, why, and by which rules on each platform."""
+
+    question: Question
+    fallen: Sequence[Sequence[Drop]]
+    ruled: Sequence[Mapping[int, Sequence[Rule]]]
+    why: str
+
+    @cached_property
+    def _level(self) -> list[list[tuple[np.ndarray, list[Rule]]]]:
+        return [self.question.level(position) for position in range(len(self.fallen))]
+
+    def rule(self, platform: int, position: int, candidate: int, dominator: int | None) -> str:
+        """The rule that a candidate falls by, or that says the same as the measurement; empty where none does."""
+        if cited := self.ruled[position].get(candidate):
+            return str(cited[platform])
+        if dominator is None or self.why != DOMINATED or not self.question.rules:
+            return ""
+        numbers, rules = self._level[position][platform]
+        number = numbers[candidate, dominator]
+        return str(rules[number]) if number >= 0 else ""
+
+
+def _decisions(chosen: _Chosen, number: int, name: str) -> list[Decision]:
+    """What became of each candidate, with the numbers of one of the platforms."""
     decisions = []
+    question, platform = chosen.question, chosen.question.platforms[number]
     for position, choice in enumerate(question.space.choices):
         comparison, differ = platform.comparisons[position], differences(platform.model.workload, position)
-        dominators = {drop.candidate: drop.dominator for drop in fallen[position]}
-        for number, candidate in enumerate(choice.candidates):
-            verdict = why if number in dominators else KEPT if question.feasible[position][number] else TOO_SLOW
+        dominators = {drop.candidate: drop.dominator for drop in chosen.fallen[position]}
+        for place, candidate in enumerate(choice.candidates):
+            if place in chosen.ruled[position]:
+                verdict = AGAINST_A_RULE
+            elif place in dominators:
+                verdict = chosen.why
+            else:
+                verdict = KEPT if question.feasible[position][place] else TOO_SLOW
+            other = dominators.get(place)
             decision = Decision(
                 choice.name,
                 candidate,
-                choice.describe(number),
+                choice.describe(place),
                 verdict,
-                latency_ms=float(comparison.own[number]),
-                least_ms=float(platform.least[position][number]),
+                latency_ms=float(comparison.own[place]),
+                least_ms=float(platform.least[position][place]),
                 platform=name,
+                rule=chosen.rule(number, position, place, other) if verdict != KEPT else "",
             )
-            if (other := dominators.get(number)) is not None:
+            if other is not None:
                 decision = replace(
                     decision,
                     dominator=choice.candidates[other],
-                    slowdown_ms=float(comparison.mean[number, other]),
-                    noise_ms=float(comparison.mean_noise[number, other]),
-                    worst_ms=float(comparison.worst[number, other]),
-                    differs_in=str(differ[number, other]),
+                    slowdown_ms=float(comparison.mean[place, other]),
+                    noise_ms=float(comparison.mean_noise[place, other]),
+                    worst_ms=float(comparison.worst[place, other]),
+                    differs_in=str(differ[place, other]),
                 )
             decisions.append(decision)
     return decisions

@@ -43,8 +43,15 @@ class Comparison:
     def not_slower(self, tolerance: float) -> np.ndarray:
         """Boolean ``[i, j]``: candidate ``j`` is not slower than ``i`` but for noise and tolerance."""
         beyond = sum((excess - tolerance * cost).max(axis=2) for excess, cost in self.pieces)
-        average = self.mean - SIGMAS * self.mean_noise - tolerance * self.own[:, None]
-        return np.asarray((beyond <= 0) & (average <= 0))
+        return np.asarray((beyond <= 0) & self.not_slower_on_average(tolerance))
+
+    def not_slower_on_average(self, tolerance: float) -> np.ndarray:
+        """The same on average over the contexts, though it may be slower in some."""
+        return np.asarray(self.mean - SIGMAS * self.mean_noise - tolerance * self.own[:, None] <= 0)
+
+    def surely_faster(self) -> np.ndarray:
+        """Boolean ``[i, j]``: candidate ``j`` is faster than ``i`` on average, beyond the noise."""
+        return np.asarray(self.mean + SIGMAS * self.mean_noise < 0)
 
 
 @dataclass(frozen=True)
@@ -86,18 +93,25 @@ def compare(model: LatencyModel, position: int) -> Comparison:
     return Comparison(own, mean, np.sqrt(squared), worst, tuple(pieces))
 
 
-def dominated(comparisons: Sequence[Comparison], not_worse: np.ndarray, tolerance: float) -> list[Drop]:
+def dominated(
+    comparisons: Sequence[Comparison], not_worse: np.ndarray, tolerance: float, level: Sequence[np.ndarray] = ()
+) -> list[Drop]:
     """Which candidates fall, each to a better one that is kept and that is not slower on any platform.
 
     Args:
         comparisons: Of all pairs, one for each platform.
         not_worse: The quality order, ``[i, j]``: ``j`` is at least as good as ``i``.
         tolerance: Share of the touched layers' latency that a replacement may cost.
+        level: For each platform, which two candidates a rule says cost the same, ``[i, j]``: these need only not be
+            slower on average.
     """
     count = len(not_worse)
     allowed = not_worse & ~np.eye(count, dtype=bool)
-    for comparison in comparisons:
-        allowed &= comparison.not_slower(tolerance)
+    for number, comparison in enumerate(comparisons):
+        fits = comparison.not_slower(tolerance)
+        if level:
+            fits |= level[number] & comparison.not_slower_on_average(tolerance)
+        allowed &= fits
     # Better ones first, so that a dominator is known to be kept; of equally good ones the fastest.
     own = np.sum([_relative(comparison, comparison.own) for comparison in comparisons], axis=0)
     order = sorted(range(count), key=lambda number: (int(not_worse[number].sum()), own[number], -number))

@@ -17,6 +17,7 @@ from spacecut.latency import AnyProfile, LatencyModel, Profile, RecordedPlatform
 from spacecut.space import Candidate, SearchSpace, load_space, save_space
 
 __all__ = [
+    "AGAINST_A_RULE",
     "DOMINATED",
     "KEPT",
     "OFF_THE_FRONT",
@@ -29,6 +30,7 @@ __all__ = [
 ]
 
 KEPT, DOMINATED, OFF_THE_FRONT, TOO_SLOW = "kept", "dominated", "off the front", "too slow"
+AGAINST_A_RULE = "against a rule"
 _FULL, _REDUCED, _DECISIONS, _CERTIFICATE = "space.yaml", "reduced.yaml", "decisions.csv", "certificate.json"
 _PROFILES = (Profile.file_name, RecordedPlatform.file_name)
 _STALE = ("report.html", "verification.csv")
@@ -43,7 +45,7 @@ class Decision:
         choice, candidate: Which.
         shown: The candidate with its attributes, for a person.
         verdict: ``kept``, ``dominated`` (a better one is not slower), ``off the front`` (the best networks do without
-            it) or ``too slow`` (in no architecture within the latency bounds).
+            it), ``against a rule`` (of a behaviour study) or ``too slow`` (in no architecture within the bounds).
         latency_ms: Mean over the contexts of the layers that the choice touches.
         least_ms: The fastest architecture with this candidate, end to end.
         dominator: The better candidate that takes its place; None where it is kept, or none is known to be better.
@@ -52,6 +54,7 @@ class Decision:
         worst_ms: What it costs more in the worst context.
         platform: Where the numbers are from.
         differs_in: What tells the candidate from that one: channels, operators, activations, kernels.
+        rule: The rule of a behaviour study that it falls by, or that says the same as the measurement; else empty.
     """
 
     choice: str
@@ -66,6 +69,7 @@ class Decision:
     worst_ms: float | None = None
     platform: str = ""
     differs_in: str = ""
+    rule: str = ""
 
 
 @dataclass(frozen=True)

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from spacecut.cut.dominance import Comparison, Drop, compare, dominated, rounded_up
 from spacecut.cut.inflation import Fronts, Inflation, affordable_functions, latency_band
 from spacecut.cut.joint import FUNCTIONS, SEED, Banded, drops
+from spacecut.cut.rules import ACCURACY, Rule, against, level
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel
 from spacecut.latency.elimination import SUM_ERROR, min_marginals
@@ -76,6 +77,7 @@ class Question:
         feasible: For each choice, whether any architecture within all bounds may have the candidate.
         orders: For each choice, its quality order among the feasible candidates, ``[i, j]``: ``j`` is not worse.
         quality: What is known of accuracy besides the order, if anything.
+        rules: For each platform, what a behaviour study found there.
     """
 
     space: SearchSpace
@@ -83,6 +85,7 @@ class Question:
     feasible: tuple[np.ndarray, ...]
     orders: tuple[np.ndarray, ...]
     quality: QualityTable | None = None
+    rules: tuple[Sequence[Rule], ...] = ()
 
     @classmethod
     def of(
@@ -90,6 +93,7 @@ class Question:
         models: Sequence[LatencyModel],
         bounds: Sequence[float | None],
         quality: QualityTable | None = None,
+        rules: Sequence[Sequence[Rule]] = (),
     ) -> Question:
         """All candidates of the models' space, but for those that hard bounds in ms rule out.
 
@@ -103,11 +107,28 @@ class Question:
             choice.not_worse() & possible[None, :] & possible[:, None]
             for choice, possible in zip(space.choices, feasible, strict=True)
         )
-        return cls(space, platforms, feasible, orders, quality)
+        return cls(space, platforms, feasible, orders, quality, tuple(rules))
 
     def comparisons(self, position: int) -> list[Comparison]:
         """Of all pairs of one choice's candidates, platform by platform."""
         return [platform.comparisons[position] for platform in self.platforms]
+
+    def without(self, dropped: Sequence[Sequence[int]]) -> Question:
+        """The same question about fewer candidates; ``dropped`` are numbers for each choice."""
+        feasible = [possible.copy() for possible in self.feasible]
+        for possible, numbers in zip(feasible, dropped, strict=True):
+            possible[list(numbers)] = False
+        orders = [
+            order & possible[None, :] & possible[:, None] for order, possible in zip(self.orders, feasible, strict=True)
+        ]
+        return replace(self, feasible=tuple(feasible), orders=tuple(orders))
+
+    def level(self, position: int) -> list[tuple[np.ndarray, list[Rule]]]:
+        """For each platform, which two candidates of a choice cost the same by which of the rules."""
+        return [
+            level(platform.model.workload, position, rules)
+            for platform, rules in zip(self.platforms, self.rules, strict=bool(self.rules))
+        ]
 
     def family(self, count: int, seed: int) -> list[Quality]:
         """Quality functions that respect all that is known of accuracy."""
@@ -146,10 +167,41 @@ def _feasible(platforms: Sequence[OnPlatform]) -> tuple[np.ndarray, ...]:
 
 def by_dominance(question: Question, tolerance: float) -> list[list[Drop]]:
     """What falls in each choice because a better candidate is not slower, but for noise and tolerance."""
-    return [
-        [drop for drop in dominated(question.comparisons(position), order, tolerance) if possible[drop.candidate]]
-        for position, (order, possible) in enumerate(zip(question.orders, question.feasible, strict=True))
-    ]
+    found = []
+    for position, (order, possible) in enumerate(zip(question.orders, question.feasible, strict=True)):
+        known = [numbers >= 0 for numbers, _ in question.level(position)]
+        drops = dominated(question.comparisons(position), order, tolerance, known)
+        found.append([drop for drop in drops if possible[drop.candidate]])
+    return found
+
+
+def by_rules(question: Question) -> list[dict[int, list[Rule]]]:
+    """The candidates of each choice that rules speak against on every platform, with the rule on each of them.
+
+    A rule about latency is followed only where a candidate that it prefers is surely faster. One candidate at least is
+    left of every choice.
+    """
+    found: list[dict[int, list[Rule]]] = []
+    for position, possible in enumerate(question.feasible):
+        cited: dict[int, list[Rule]] = {}
+        fallen = np.ones(len(possible), dtype=bool)
+        for platform, rules in zip(question.platforms, question.rules, strict=bool(question.rules)):
+            faster = platform.comparisons[position].surely_faster()
+            here = np.zeros(len(possible), dtype=bool)
+            for entry in against(platform.model.workload, position, rules):
+                others = [other for other in entry.others if possible[other]]
+                if entry.rule.finding != ACCURACY:
+                    others = [other for other in others if faster[entry.candidate, other]]
+                if others and not here[entry.candidate]:
+                    here[entry.candidate] = True
+                    cited.setdefault(entry.candidate, []).append(entry.rule)
+            fallen &= here
+        fallen &= possible & bool(question.rules)
+        if (possible & ~fallen).any():
+            found.append({int(number): cited[number] for number in np.flatnonzero(fallen)})
+        else:
+            found.append({})
+    return found
 
 
 def jointly(question: Question, target_size: int) -> list[list[Drop]]:

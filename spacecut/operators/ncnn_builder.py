@@ -8,18 +8,25 @@ from collections.abc import Callable, Sequence
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import Affine, conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
 
 __all__ = ["build_ncnn"]
 
 _MAGIC = "7767517"
 _RAW_FLOAT32 = bytes(4)  # the tag before weights that are not compressed
-_FUSED = {"relu": "9=1", "relu6": "9=3 -23310=2,0.0,6.0", "sigmoid": "9=4", "hardswish": "9=6 -23310=2,0.16666667,0.5"}
+_FUSED = {
+    "relu": "9=1",
+    "leaky_relu": f"9=2 -23310=1,{LEAKY_SLOPE}",
+    "relu6": "9=3 -23310=2,0.0,6.0",
+    "sigmoid": "9=4",
+    "hardswish": "9=6 -23310=2,0.16666667,0.5",
+}
 """Activations that ncnn's optimiser fuses into a convolution or an inner product."""
 _ALONE = {
     "relu": ("ReLU", ""),
+    "leaky_relu": ("ReLU", f"0={LEAKY_SLOPE}"),
     "relu6": ("Clip", "0=0.0 1=6.0"),
     "sigmoid": ("Sigmoid", ""),
     "swish": ("Swish", ""),
@@ -97,6 +104,16 @@ class _Graph:
         self.weights += [_RAW_FLOAT32, np.ascontiguousarray(kernel).tobytes(), bias.tobytes()]
         return int(kernel.size)
 
+    def node_weights(self) -> tuple[Affine, ...]:
+        """The weights of this node."""
+        return node_weights(self._network.nodes[self.number], self.number)
+
+    def slopes(self) -> int:
+        """Append the slopes of this node's PReLU, one a channel; returns how many."""
+        slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
+        self.weights.append(slopes.tobytes())
+        return int(slopes.size)
+
     def copies(self, source: str, count: int) -> list[str]:
         """Several readable blobs of one value of this node."""
         names = [f"{source}{place}" for place in range(count)]
@@ -142,7 +159,7 @@ def _name(source: int) -> str:
 
 
 def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.node_weights()
     groups = operator.in_channels // kernel.shape[1]
     before, after = _pads(operator)
     parameters = (
@@ -157,7 +174,7 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
 
 
 def _linear(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    count = graph.affine(linear_weights(operator, graph.number))
+    count = graph.affine(*graph.node_weights())
     parameters = f"0={operator.out_channels} 1=1 2={count}{_fused(operator.activation)}"
     return _activate_unfused(graph, operator.activation, graph.emit("InnerProduct", sources, parameters))
 
@@ -185,7 +202,7 @@ def _activation(graph: _Graph, operator: Operator, sources: Sequence[str]) -> st
 
 
 def _squeeze_excite(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    down, up = squeeze_excite_weights(operator, graph.number)
+    down, up = graph.node_weights()
     whole, squeezed = graph.copies(sources[0], 2)
     pooled = graph.emit("Pooling", [squeezed], "0=1 4=1", label="pool")
     inner = _dense(graph, pooled, "reduce", down, "relu")
@@ -225,6 +242,8 @@ def _activate(graph: _Graph, activation: str, source: str) -> str:
     """Append an activation; ``none`` appends nothing."""
     if activation == "none":
         return source
+    if activation == "prelu":
+        return graph.emit("PReLU", [source], f"0={graph.slopes()}", label=activation)
     kind, parameters = _ALONE[activation]
     return graph.emit(kind, [source], parameters, label=activation)
 

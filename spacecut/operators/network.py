@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import re
 from collections import Counter
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from functools import cached_property
+
+import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.operators.operator import FUSABLE, Operator, fuses
 
-__all__ = ["INPUT", "ZERO", "Network", "Node"]
+__all__ = ["INPUT", "ZERO", "Affine", "Network", "Node"]
+
+Affine = tuple[np.ndarray, np.ndarray]
+"""A kernel or matrix, and the bias; float32."""
 
 INPUT = -1
 """A node input that is the network's input."""
@@ -20,10 +25,18 @@ ZERO = -2
 
 @dataclass(frozen=True)
 class Node:
-    """An operator and where each of its inputs comes from: positions of earlier nodes, ``INPUT`` or ``ZERO``."""
+    """An operator of a network.
+
+    Attributes:
+        operator: What it computes.
+        inputs: Where each of its inputs comes from: positions of earlier nodes, ``INPUT`` or ``ZERO``.
+        weights: Kernels or matrices with their biases, in the form that :mod:`~spacecut.operators.weights` makes up
+            where there are none. They change what is computed, not what it costs, so no network is told by them.
+    """
 
     operator: Operator
     inputs: tuple[int, ...]
+    weights: tuple[Affine, ...] = field(default=(), compare=False, repr=False)
 
 
 @dataclass(frozen=True)

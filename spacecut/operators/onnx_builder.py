@@ -10,9 +10,9 @@ import onnx
 from onnx import TensorProto, helper
 
 from spacecut.errors import InputError
-from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
 
 __all__ = ["build_onnx"]
 
@@ -78,6 +78,15 @@ class _Graph:
             raise InputError(f"{node.operator}: it does nothing; leave it out of the network")
         self.nodes[-1].output[0] = f"n{number}.out"
 
+    def weights(self) -> tuple[Affine, ...]:
+        """The weights of this node."""
+        return node_weights(self._network.nodes[self.number], self.number)
+
+    def slopes(self) -> str:
+        """Append the slopes of this node's PReLU, one a channel."""
+        slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
+        return self.constant("slopes", slopes if self.number in self._flat else slopes[:, None, None])
+
     def shape(self, source: int) -> list[int]:
         """Shape of the network's input or of a node's output."""
         if source == INPUT:
@@ -121,7 +130,7 @@ class _Graph:
 
 
 def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.weights()
     groups = operator.in_channels // kernel.shape[1]
     weights = graph.constant("weight", kernel), graph.constant("bias", bias)
     out = graph.emit("Conv", *sources, *weights, group=groups, **_window(operator))
@@ -129,7 +138,7 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
 
 
 def _linear(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    matrix, bias = linear_weights(operator, graph.number)
+    ((matrix, bias),) = graph.weights()
     weights = graph.constant("weight", matrix), graph.constant("bias", bias)
     out = graph.emit("Gemm", *sources, *weights, transB=1)
     return _activate(graph, operator.activation, out)
@@ -152,7 +161,7 @@ def _activation(graph: _Graph, operator: Operator, sources: Sequence[str]) -> st
 
 
 def _squeeze_excite(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    (down, down_bias), (up, up_bias) = squeeze_excite_weights(operator, graph.number)
+    (down, down_bias), (up, up_bias) = graph.weights()
     pooled = graph.emit("GlobalAveragePool", *sources, label="pool")
     weights = graph.constant("reduce_weight", down), graph.constant("reduce_bias", down_bias)
     inner = graph.emit("Relu", graph.emit("Conv", pooled, *weights, label="reduce"), label="reduce_relu")
@@ -192,6 +201,10 @@ def _activate(graph: _Graph, activation: str, source: str) -> str:
             return graph.emit("Mul", source, _activate(graph, "hardsigmoid", source))
         case "hardsigmoid":
             return graph.emit("HardSigmoid", source, alpha=1 / 6, beta=0.5)
+        case "leaky_relu":
+            return graph.emit("LeakyRelu", source, alpha=LEAKY_SLOPE)
+        case "prelu":
+            return graph.emit("PRelu", source, graph.slopes())
         case _:
             return graph.emit(_PLAIN_ACTIVATIONS[activation], source)
 

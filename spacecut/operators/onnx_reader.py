@@ -2,7 +2,7 @@
 
 The usual patterns are drawn together as runtimes fuse them: an activation behind its operator, batch norm into the
 convolution, swish and hardswish from their parts, squeeze-and-excitation from pooling to the final product. What is no
-known operator is refused by name.
+known operator is refused by name. Weights come along.
 """
 
 from __future__ import annotations
@@ -13,18 +13,22 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import onnx
 from google.protobuf.message import DecodeError
 from onnx import helper, numpy_helper, shape_inference
 
 from spacecut.errors import InputError
-from spacecut.operators.network import INPUT, Network, Node
+from spacecut.operators.network import INPUT, Affine, Network, Node
 from spacecut.operators.operator import Operator
 
 __all__ = ["read_onnx"]
 
 _ALIASES = ("Identity", "Dropout", "Flatten", "Reshape", "Squeeze", "Unsqueeze")
-_ACTIVATIONS = {"Relu": "relu", "Sigmoid": "sigmoid", "HardSigmoid": "hardsigmoid", "HardSwish": "hardswish"}
+_ACTIVATIONS = {
+    "Relu": "relu", "Sigmoid": "sigmoid", "HardSigmoid": "hardsigmoid", "HardSwish": "hardswish",
+    "LeakyRelu": "leaky_relu", "PRelu": "prelu",
+}  # fmt: skip
 _PRODUCTS = {"sigmoid": "swish", "hardsigmoid": "hardswish"}  # x * gate(x)
 _FUSING = ("conv2d", "depthwise_conv2d", "linear", "add")
 
@@ -121,8 +125,8 @@ class _Reader:
         channels, height, width = (*shape[1:], 1, 1)[:3]
         return channels, height, width
 
-    def _put(self, node: onnx.NodeProto, operator: Operator, *sources: int) -> None:
-        self._nodes.append(Node(operator, sources))
+    def _put(self, node: onnx.NodeProto, operator: Operator, *sources: int, weights: tuple[Affine, ...] = ()) -> None:
+        self._nodes.append(Node(operator, sources, weights))
         self._made[node.output[0]] = len(self._nodes) - 1
 
     def _activation_of(self, node: onnx.NodeProto) -> str:
@@ -144,7 +148,7 @@ class _Reader:
         producer = self._nodes[source].operator if source >= 0 else None
         plain = producer is not None and producer.kind in _FUSING and producer.activation == "none"
         if producer is not None and plain and self._uses[tensor] == readers:
-            self._nodes[source] = Node(replace(producer, activation=activation), self._nodes[source].inputs)
+            self._nodes[source] = replace(self._nodes[source], operator=replace(producer, activation=activation))
             self._made[node.output[0]] = source
         else:
             channels, height, width = self._image(node)
@@ -163,7 +167,8 @@ class _Reader:
             operator = Operator("depthwise_conv2d", channels, height, width, channels, kernel, stride)
         else:
             operator = Operator("conv2d", channels, height, width, shape[0], kernel, stride, groups)
-        self._put(node, operator, self._source(node, 0))
+        weights = ((self._array(node, 1), self._bias(node, shape[0])),)
+        self._put(node, operator, self._source(node, 0), weights=weights)
 
     def _window(self, node: onnx.NodeProto, attributes: dict[str, Any], kernel: tuple[int, ...]) -> tuple[int, int]:
         strides = attributes.get("strides", [1, 1])
@@ -195,17 +200,25 @@ class _Reader:
     def _linear(self, node: onnx.NodeProto) -> None:
         if node.input[1] not in self._constants:
             raise self._refuse(node, "its second factor is no constant")
-        shape = list(self._constants[node.input[1]].dims)
-        if _attributes(node).get("transB"):
-            shape.reverse()
+        attributes = _attributes(node)
+        matrix = self._array(node, 1) * np.float32(attributes.get("alpha", 1.0))
+        matrix = matrix if attributes.get("transB") else matrix.T
+        outputs, inputs = matrix.shape
+        bias = self._bias(node, outputs) * np.float32(attributes.get("beta", 1.0))
         source = self._source(node, 0)
-        self._put(node, Operator("linear", shape[0], 1, 1, shape[1]), source)
+        self._put(node, Operator("linear", inputs, 1, 1, outputs), source, weights=((matrix, bias),))
 
     def _batch_norm(self, node: onnx.NodeProto) -> None:
         source = self._source(node, 0)
         kind = self._nodes[source].operator.kind if source >= 0 else "input"
         if kind not in ("conv2d", "depthwise_conv2d", "linear") or self._uses[node.input[0]] > 1:
             raise self._refuse(node, f"it follows {kind}; behind a convolution it is known, folded into it")
+        scale, shift, mean, variance = (self._array(node, place) for place in range(1, 5))
+        factor = scale / np.sqrt(variance + np.float32(_attributes(node).get("epsilon", 1e-5)))
+        for kernel, bias in self._nodes[source].weights:  # one or none
+            scaled = kernel * factor.reshape(-1, *[1] * (kernel.ndim - 1))
+            folded = ((scaled, (bias - mean) * factor + shift),)
+            self._nodes[source] = replace(self._nodes[source], weights=folded)
         self._made[node.output[0]] = source
 
     def _sum(self, node: onnx.NodeProto) -> None:
@@ -214,6 +227,7 @@ class _Reader:
             source = self._source(node, variable)
             if source < 0 or self._nodes[source].operator.kind not in ("conv2d", "depthwise_conv2d", "linear"):
                 raise self._refuse(node, "a constant added to what is no convolution or linear layer")
+            self._nodes[source] = self._shifted(self._nodes[source], self._array(node, 1 - variable))
             self._made[node.output[0]] = source
             return
         channels, height, width = self._image(node)
@@ -273,7 +287,28 @@ class _Reader:
             "squeeze_excite", channels, height, width, channels,
             activation=expand.activation, reduced=reduce.out_channels,
         )  # fmt: skip
-        self._put(node, operator, source)
+        matrices = [self._nodes[number].weights for number in self._chain(position)[1:]]
+        weights = tuple((kernel.reshape(*kernel.shape[:2], 1, 1), bias) for ((kernel, bias),) in filter(None, matrices))
+        self._put(node, operator, source, weights=weights if len(weights) == 2 else ())
+
+    def _array(self, node: onnx.NodeProto, place: int) -> np.ndarray:
+        """A constant input of a node."""
+        if node.input[place] not in self._constants:
+            raise self._refuse(node, f"its input {node.input[place]!r} is no constant")
+        return numpy_helper.to_array(self._constants[node.input[place]]).astype(np.float32)
+
+    def _bias(self, node: onnx.NodeProto, size: int) -> np.ndarray:
+        """The third input of a node, or zeros."""
+        if len(node.input) < 3 or not node.input[2]:
+            return np.zeros(size, np.float32)
+        return np.broadcast_to(self._array(node, 2).ravel(), size).copy()
+
+    def _shifted(self, node: Node, values: np.ndarray) -> Node:
+        """A node with something added to its bias; without weights where that is no number a channel."""
+        if not node.weights or values.size not in (1, node.operator.out_channels):
+            return replace(node, weights=())
+        ((kernel, bias),) = node.weights
+        return replace(node, weights=((kernel, bias + values.ravel()),))
 
     def _compact(self, shape: tuple[int, ...], output: int) -> Network:
         """Only what reaches the output: parts that were drawn together into one operator are left behind."""
@@ -283,7 +318,7 @@ class _Reader:
                 needed.update(source for source in self._nodes[position].inputs if source >= 0)
         number = {old: new for new, old in enumerate(sorted(needed))} | {INPUT: INPUT}
         nodes = tuple(
-            Node(self._nodes[old].operator, tuple(number[source] for source in self._nodes[old].inputs))
+            replace(self._nodes[old], inputs=tuple(number[source] for source in self._nodes[old].inputs))
             for old in sorted(needed)
         )
         channels, height, width = shape

@@ -8,9 +8,9 @@ from typing import Any
 import numpy as np
 
 from spacecut.errors import InputError, PlatformUnavailable
-from spacecut.operators.network import INPUT, ZERO, Network, Node
+from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import Affine, conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
 
 __all__ = ["build_tflite"]
 
@@ -169,6 +169,15 @@ class _Graph:
             self._shared[name] = self._tensor(name, values.shape, values)
         return self._shared[name]
 
+    def weights(self) -> tuple[Affine, ...]:
+        """The weights of this node."""
+        return node_weights(self._network.nodes[self.number], self.number)
+
+    def slopes(self) -> int:
+        """The slopes of this node's PReLU, one a channel."""
+        slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
+        return self.constant("slopes", slopes[None, None])
+
     def fused(self, activation: str) -> int:
         """Code of an activation that TFLite fuses into an operator; the code of none for the others."""
         names = {"relu": "RELU", "relu6": "RELU6"}
@@ -227,7 +236,7 @@ class _Graph:
 
 
 def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.weights()
     weights = graph.constant("weight", kernel.transpose(0, 2, 3, 1)), graph.constant("bias", bias)
     out = graph.emit(
         "CONV_2D",
@@ -242,7 +251,7 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
 
 
 def _depthwise_conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    kernel, bias = conv_weights(operator, graph.number)
+    ((kernel, bias),) = graph.weights()
     weights = graph.constant("weight", kernel.transpose(1, 2, 3, 0)), graph.constant("bias", bias)
     out = graph.emit(
         "DEPTHWISE_CONV_2D",
@@ -257,7 +266,7 @@ def _depthwise_conv2d(graph: _Graph, operator: Operator, sources: Sequence[int])
 
 
 def _linear(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    matrix, bias = linear_weights(operator, graph.number)
+    ((matrix, bias),) = graph.weights()
     source, (_, height, width, channels) = sources[0], graph.shape_of(sources[0])
     if height * width > 1:
         matrix = matrix.reshape(-1, channels, height * width).transpose(0, 2, 1).reshape(matrix.shape)
@@ -307,7 +316,7 @@ def _activation(graph: _Graph, operator: Operator, sources: Sequence[int]) -> in
 
 
 def _squeeze_excite(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    down, up = squeeze_excite_weights(operator, graph.number)
+    down, up = graph.weights()
     inner = _dense(graph, _global_avg_pool(graph, operator, sources), "reduce", down, "relu")
     outer = _dense(graph, inner, "expand", up, operator.activation)
     gate = _activate_unfused(graph, operator.activation, outer)
@@ -362,6 +371,10 @@ def _activate(graph: _Graph, activation: str, source: int) -> int:
                 "ADD", (source, three), shape, "AddOptions", label="shift", fusedActivationFunction=relu6
             )
             return graph.emit("MUL", (clipped, sixth), shape, "MulOptions", label="scale")
+        case "leaky_relu":
+            return graph.emit("LEAKY_RELU", (source,), shape, "LeakyReluOptions", alpha=LEAKY_SLOPE)
+        case "prelu":
+            return graph.emit("PRELU", (source, graph.slopes()), shape)
         case _:
             kinds = {"relu": "RELU", "relu6": "RELU6", "hardswish": "HARD_SWISH", "sigmoid": "LOGISTIC"}
             return graph.emit(kinds[activation], (source,), shape)

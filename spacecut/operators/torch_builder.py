@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.network import INPUT, Network
+from spacecut.operators.network import INPUT, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
 
 if TYPE_CHECKING:
     import torch
@@ -53,7 +53,7 @@ class TorchNetwork:
             if operator.kind in ("activation", "add") and operator.activation == "none" and operator.inputs == 1:
                 raise InputError(f"{operator}: it does nothing; leave it out of the network")
             shape = (batch, *operator.input_shape)
-            self.layers.append(_LAYERS[operator.kind](operator, number, put))
+            self.layers.append(_LAYERS[operator.kind](node, number, put))
             self._sources.append(node.inputs)
             self._shapes.append((batch, operator.in_channels) if operator.kind == "linear" else shape)
             if min(node.inputs) < INPUT:
@@ -73,13 +73,13 @@ class TorchNetwork:
         return done[self._output]
 
 
-def _conv2d(operator: Operator, number: int, put: Put) -> Layer:
+def _conv2d(node: Node, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
-    weight, bias = map(put, conv_weights(operator, number))
-    groups = operator.in_channels // weight.shape[1]
-    pad, stride, activate = _padding(operator, 0.0), operator.stride, _activate(operator.activation)
-    inside = operator.kernel // 2 if pad is None else 0
+    weight, bias = map(put, node_weights(node, number)[0])
+    groups = node.operator.in_channels // weight.shape[1]
+    pad, stride, activate = _padding(node.operator, 0.0), node.operator.stride, _activate(node.operator, number, put)
+    inside = node.operator.kernel // 2 if pad is None else 0
 
     def run(values: torch.Tensor) -> torch.Tensor:
         values = values if pad is None else pad(values)
@@ -88,47 +88,47 @@ def _conv2d(operator: Operator, number: int, put: Put) -> Layer:
     return run
 
 
-def _linear(operator: Operator, number: int, put: Put) -> Layer:
+def _linear(node: Node, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
-    weight, bias = map(put, linear_weights(operator, number))
-    activate = _activate(operator.activation)
+    weight, bias = map(put, node_weights(node, number)[0])
+    activate = _activate(node.operator, number, put)
     return lambda values: activate(functional.linear(values, weight, bias))
 
 
-def _max_pool2d(operator: Operator, number: int, put: Put) -> Layer:
+def _max_pool2d(node: Node, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
-    pad, size, stride = _padding(operator, float("-inf")), operator.kernel, operator.stride
+    pad, size, stride = _padding(node.operator, float("-inf")), node.operator.kernel, node.operator.stride
     inside = size // 2 if pad is None else 0
     return lambda values: functional.max_pool2d(values if pad is None else pad(values), size, stride, inside)
 
 
-def _avg_pool2d(operator: Operator, number: int, put: Put) -> Layer:
+def _avg_pool2d(node: Node, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
-    pad, size, stride = _padding(operator, 0.0), operator.kernel, operator.stride
+    pad, size, stride = _padding(node.operator, 0.0), node.operator.kernel, node.operator.stride
     if pad is None:
         return lambda values: functional.avg_pool2d(values, size, stride, size // 2, count_include_pad=False)
     # Torch pads both sides alike. So an even window is padded here, and its mean is then taken over what it covers.
-    ones = put(np.ones((1, 1, operator.height, operator.width), np.float32))
+    ones = put(np.ones((1, 1, node.operator.height, node.operator.width), np.float32))
     covered = functional.avg_pool2d(pad(ones), size, stride)
     return lambda values: functional.avg_pool2d(pad(values), size, stride) / covered
 
 
-def _global_avg_pool(operator: Operator, number: int, put: Put) -> Layer:
+def _global_avg_pool(node: Node, number: int, put: Put) -> Layer:
     return lambda values: values.mean((2, 3), keepdim=True)
 
 
-def _activation(operator: Operator, number: int, put: Put) -> Layer:
-    return _activate(operator.activation)
+def _activation(node: Node, number: int, put: Put) -> Layer:
+    return _activate(node.operator, number, put)
 
 
-def _squeeze_excite(operator: Operator, number: int, put: Put) -> Layer:
+def _squeeze_excite(node: Node, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
-    (down, down_bias), (up, up_bias) = (map(put, affine) for affine in squeeze_excite_weights(operator, number))
-    activate = _activate(operator.activation)
+    (down, down_bias), (up, up_bias) = (map(put, affine) for affine in node_weights(node, number))
+    activate = _activate(node.operator, number, put)
 
     def run(values: torch.Tensor) -> torch.Tensor:
         inner = functional.relu(functional.conv2d(values.mean((2, 3), keepdim=True), down, down_bias))
@@ -137,8 +137,8 @@ def _squeeze_excite(operator: Operator, number: int, put: Put) -> Layer:
     return run
 
 
-def _add(operator: Operator, number: int, put: Put) -> Layer:
-    activate = _activate(operator.activation)
+def _add(node: Node, number: int, put: Put) -> Layer:
+    activate = _activate(node.operator, number, put)
 
     def run(*sources: torch.Tensor) -> torch.Tensor:
         total = sources[0]
@@ -159,9 +159,12 @@ def _padding(operator: Operator, value: float) -> Layer | None:
     return partial(functional.pad, pad=(before, after, before, after), value=value)
 
 
-def _activate(activation: str) -> Layer:
+def _activate(operator: Operator, number: int, put: Put) -> Layer:
     from torch.nn import functional
 
+    if operator.activation == "prelu":
+        slopes = put(prelu_slopes(operator, number))
+        return lambda values: functional.prelu(values, slopes)
     known: dict[str, Layer] = {
         "none": lambda values: values,
         "relu": functional.relu,
@@ -170,11 +173,12 @@ def _activate(activation: str) -> Layer:
         "swish": functional.silu,
         "hardswish": functional.hardswish,
         "hardsigmoid": functional.hardsigmoid,
+        "leaky_relu": partial(functional.leaky_relu, negative_slope=LEAKY_SLOPE),
     }
-    return known[activation]
+    return known[operator.activation]
 
 
-_LAYERS: dict[str, Callable[[Operator, int, Put], Layer]] = {
+_LAYERS: dict[str, Callable[[Node, int, Put], Layer]] = {
     "conv2d": _conv2d,
     "depthwise_conv2d": _conv2d,
     "linear": _linear,

@@ -11,17 +11,41 @@ import math
 
 import numpy as np
 
+from spacecut.errors import InputError
+from spacecut.operators.network import Affine, Node
 from spacecut.operators.operator import Operator
 
-__all__ = ["Affine", "conv_weights", "linear_weights", "squeeze_excite_weights"]
+__all__ = ["LEAKY_SLOPE", "conv_weights", "linear_weights", "node_weights", "prelu_slopes", "squeeze_excite_weights"]
 
-Affine = tuple[np.ndarray, np.ndarray]
-"""A kernel or matrix, and the bias."""
+LEAKY_SLOPE = 0.1
+"""Of a ``leaky_relu`` below zero."""
 
 _BANK_SIZE = 4_000_037
 _SALT_STEP = 10_007
 _BIAS_START = 523
 _BIAS_SCALE = 0.05
+
+
+def node_weights(node: Node, salt: int = 0) -> tuple[Affine, ...]:
+    """The weights of a node: its own, or such as its operator needs.
+
+    Raises:
+        InputError: It has weights of its own and a PReLU, whose slopes are not among them.
+    """
+    operator = node.operator
+    if node.weights:
+        if operator.activation == "prelu":
+            raise InputError(f"{operator}: the slopes of its PReLU are not known")
+        return node.weights
+    match operator.kind:
+        case "conv2d" | "depthwise_conv2d":
+            return (conv_weights(operator, salt),)
+        case "linear":
+            return (linear_weights(operator, salt),)
+        case "squeeze_excite":
+            return squeeze_excite_weights(operator, salt)
+        case _:
+            return ()
 
 
 def conv_weights(operator: Operator, salt: int = 0) -> Affine:
@@ -51,6 +75,12 @@ def squeeze_excite_weights(operator: Operator, salt: int = 0) -> tuple[Affine, A
     """Weights of the 1x1 convolution down to ``reduced`` channels, and of the one back up; float32."""
     channels, reduced = operator.in_channels, operator.reduced
     return _affine((reduced, channels, 1, 1), salt), _affine((channels, reduced, 1, 1), salt + 1)
+
+
+def prelu_slopes(operator: Operator, salt: int = 0) -> np.ndarray:
+    """Slopes of a ``prelu`` below zero, ``[out_channels]``; float32."""
+    slopes: np.ndarray = np.float32(0.25) + np.float32(_BIAS_SCALE) * _cut(operator.out_channels, salt * _SALT_STEP)
+    return slopes
 
 
 def _affine(shape: tuple[int, ...], salt: int) -> Affine:

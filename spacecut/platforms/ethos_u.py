@@ -9,9 +9,12 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
+import numpy as np
+
 from spacecut.errors import InputError, MeasurementError
 from spacecut.operators import Network
 from spacecut.platforms.attribution import charge, owner
+from spacecut.platforms.litert import LiteRtBuiltin
 from spacecut.platforms.platform import Platform, PlatformName, Program, Status
 from spacecut.platforms.quantisers import tflite_quantiser_lacking
 from spacecut.platforms.tflite import int8_tflite
@@ -75,6 +78,10 @@ class EthosU(Platform):
             raise MeasurementError(f"Vela leaves to the CPU, whose time it does not know: {named}")
         times = charge((owner(row["name"]), [target.milliseconds(int(row["op_cycles"]))]) for row in rows)
         return _Estimate(target.milliseconds(compiled.perf_report.totalCycles), times)
+
+    def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+        # The NPU is made to agree bit by bit with TFLite's kernels on the model that is compiled for it.
+        return LiteRtBuiltin(PlatformName("litert-builtin", None, "int8")).compute(network, inputs, calibration)
 
     def hardware(self) -> str:
         target = self._target

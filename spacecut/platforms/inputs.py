@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 
 from spacecut.operators import Network
 
-__all__ = ["calibration_arrays", "input_array"]
+__all__ = ["as_images", "calibration_arrays", "input_array"]
 
 _CALIBRATION = 2
 
@@ -22,6 +24,13 @@ def calibration_arrays(network: Network, batch: int) -> list[np.ndarray]:
     Latency does not depend on the ranges that come of them, as long as nothing overflows or vanishes.
     """
     return [_drawn(network, batch, seed) for seed in range(1, 1 + _CALIBRATION)]
+
+
+def as_images(network: Network, outputs: Sequence[np.ndarray]) -> np.ndarray:
+    """Batches of a network's outputs, flat or not, as ``[outputs, channels, height, width]``."""
+    joined = np.concatenate(outputs)
+    shape = network.nodes[network.output].operator.output_shape
+    return np.asarray(joined.reshape(len(joined), *shape), dtype=np.float32)
 
 
 def _drawn(network: Network, batch: int, seed: int) -> np.ndarray:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import tempfile
+from collections.abc import Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -12,7 +13,7 @@ import numpy as np
 from spacecut.operators import Network
 from spacecut.operators.onnx_builder import build_onnx
 from spacecut.platforms.attribution import charge, owner
-from spacecut.platforms.inputs import calibration_arrays, input_array
+from spacecut.platforms.inputs import as_images, calibration_arrays, input_array
 from spacecut.platforms.platform import Platform, Program, Status
 from spacecut.platforms.quantisers import quantised_onnx
 
@@ -39,23 +40,39 @@ class OnnxRuntime(Platform):
         return Status(True, onnxruntime.__version__, ("cpu",), ("fp32", "int8"))
 
     def build(self, network: Network) -> bytes:
+        return self._built(network, calibration_arrays(network, self.batch))
+
+    def _built(self, network: Network, samples: Sequence[np.ndarray]) -> bytes:
         # It has no HardSwish of its own; written as two nodes, both keep the names that their times are charged by.
         model = build_onnx(network, self.batch, native_hardswish=False)
-        return quantised_onnx(model, calibration_arrays(network, self.batch)) if self.precision == "int8" else model
+        return quantised_onnx(model, samples) if self.precision == "int8" else model
 
     def load(self, network: Network, nodes: bool = False) -> Program:
         import onnxruntime
 
-        options = onnxruntime.SessionOptions()
-        options.intra_op_num_threads = self.threads
-        options.inter_op_num_threads = 1
-        options.log_severity_level = 3
+        options = self._options()
         folder = tempfile.TemporaryDirectory(prefix="spacecut-") if nodes else None
         if folder is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder.name) / "profile")
         session = onnxruntime.InferenceSession(self.model(network), options, providers=["CPUExecutionProvider"])
         return _Session(session, input_array(network, self.batch), folder)
+
+    def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+        import onnxruntime
+
+        model = self._built(network, self.batches(calibration))
+        session = onnxruntime.InferenceSession(model, self._options(), providers=["CPUExecutionProvider"])
+        return as_images(network, [session.run(None, {"input": values})[0] for values in self.batches(inputs)])
+
+    def _options(self) -> onnxruntime.SessionOptions:
+        import onnxruntime
+
+        options = onnxruntime.SessionOptions()
+        options.intra_op_num_threads = self.threads
+        options.inter_op_num_threads = 1
+        options.log_severity_level = 3
+        return options
 
 
 class _Session(Program):

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -10,7 +11,7 @@ import numpy as np
 from spacecut.operators import Network
 from spacecut.operators.onnx_builder import build_onnx
 from spacecut.platforms.attribution import charge, owner
-from spacecut.platforms.inputs import calibration_arrays, input_array
+from spacecut.platforms.inputs import as_images, calibration_arrays, input_array
 from spacecut.platforms.platform import Platform, Program, Status
 from spacecut.platforms.quantisers import nncf_lacking, quantised_openvino
 
@@ -45,10 +46,17 @@ class OpenVino(Platform):
         return Status(True, openvino.__version__.partition("-")[0], ("cpu",), tuple(precisions), lacking=lacking)
 
     def build(self, network: Network) -> openvino.Model:
+        return self._built(network, calibration_arrays(network, self.batch), correct_biases=False)
+
+    def _built(self, network: Network, samples: Sequence[np.ndarray], correct_biases: bool) -> openvino.Model:
         model = _core().read_model(build_onnx(network, self.batch))
-        if self.precision == "int8":
-            model = quantised_openvino(model, calibration_arrays(network, self.batch), correct_biases=False)
-        return model
+        return quantised_openvino(model, samples, correct_biases) if self.precision == "int8" else model
+
+    def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+        model = self._built(network, self.batches(calibration), correct_biases=True)
+        properties = {"INFERENCE_NUM_THREADS": self.threads, "INFERENCE_PRECISION_HINT": "f32"}
+        compiled = _core().compile_model(model, "CPU", properties)
+        return as_images(network, [compiled(values)[0] for values in self.batches(inputs)])
 
     def load(self, network: Network, nodes: bool = False) -> Program:
         properties = {

@@ -10,6 +10,8 @@ from functools import lru_cache
 from importlib import metadata
 from typing import Any, ClassVar
 
+import numpy as np
+
 from spacecut.errors import InputError, PlatformUnavailable
 from spacecut.operators import Network
 
@@ -169,6 +171,23 @@ class Platform(ABC):
             network: What to run.
             nodes: Prepare for :meth:`Program.node_times`; until that is called this may slow the network a little.
         """
+
+    def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+        """What a network gives, as it is computed in this precision by this runtime.
+
+        Args:
+            network: With its weights.
+            inputs: ``[inputs, channels, height, width]``, a multiple of the batch.
+            calibration: More inputs like them, that a quantiser takes ranges from.
+
+        Returns:
+            ``[inputs, channels, height, width]`` in float32.
+        """
+        raise NotImplementedError(f"{type(self).__name__} tells no outputs")
+
+    def batches(self, inputs: np.ndarray) -> list[np.ndarray]:
+        """Inputs as this platform takes them at a time."""
+        return list(np.ascontiguousarray(inputs, dtype=np.float32).reshape(-1, self.batch, *inputs.shape[1:]))
 
     def hardware(self) -> str:
         """One line on what runs the networks; empty where it is this machine's processor."""

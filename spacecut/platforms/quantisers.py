@@ -5,12 +5,15 @@ Weights are quantised per channel, activations by the ranges that they take on c
 
 from __future__ import annotations
 
+import contextlib
 import importlib.util
+import io
 import logging
 import os
 import platform
 import tempfile
-from collections.abc import Sequence
+import warnings
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -44,7 +47,7 @@ def quantised_onnx(model: bytes, samples: Sequence[np.ndarray]) -> bytes:
             sample = next(self._samples, None)
             return None if sample is None else {_INPUT: sample}
 
-    with tempfile.TemporaryDirectory(prefix="spacecut-") as folder:
+    with _quiet(), tempfile.TemporaryDirectory(prefix="spacecut-") as folder:
         path = Path(folder) / "int8.onnx"
         quantize_static(
             onnx.load_from_string(model),
@@ -68,6 +71,20 @@ def _products_saturate() -> bool:
         return True
 
 
+@contextlib.contextmanager
+def _quiet() -> Iterator[None]:
+    """Without the advice and the progress bars of quantisers; what they raise comes through."""
+    before = logging.root.manager.disable
+    logging.disable(logging.WARNING)
+    try:
+        hidden = io.StringIO()
+        with contextlib.redirect_stdout(hidden), contextlib.redirect_stderr(hidden), warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            yield
+    finally:
+        logging.disable(before)
+
+
 def nncf_lacking() -> str:
     """Why OpenVINO models cannot be quantised here, and what to install; empty where they can."""
     return _lacking("nncf", "nncf")
@@ -89,7 +106,8 @@ def quantised_openvino(
 
     nncf.set_log_level(logging.ERROR)
     options = nncf.AdvancedQuantizationParameters(disable_bias_correction=not correct_biases)
-    return nncf.quantize(model, nncf.Dataset(list(samples)), subset_size=len(samples), advanced_parameters=options)
+    with _quiet():
+        return nncf.quantize(model, nncf.Dataset(list(samples)), subset_size=len(samples), advanced_parameters=options)
 
 
 def tflite_quantiser_lacking() -> str:
@@ -106,9 +124,10 @@ def quantised_tflite(model: bytes, samples: Sequence[np.ndarray]) -> bytes:
     """
     from ai_edge_quantizer import quantizer, recipe
 
-    tool = quantizer.Quantizer(model, recipe.static_wi8_ai8())
-    calibrated = tool.calibrate({_SIGNATURE: [{_INPUT: sample} for sample in samples]})
-    return bytes(tool.quantize(calibrated, enable_progress_report=False).quantized_model)
+    with _quiet():
+        tool = quantizer.Quantizer(model, recipe.static_wi8_ai8())
+        calibrated = tool.calibrate({_SIGNATURE: [{_INPUT: sample} for sample in samples]})
+        return bytes(tool.quantize(calibrated, enable_progress_report=False).quantized_model)
 
 
 def _lacking(module: str, package: str) -> str:

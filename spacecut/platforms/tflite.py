@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from abc import abstractmethod
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
 
 from spacecut.operators import Network
 from spacecut.operators.tflite_builder import build_tflite
-from spacecut.platforms.inputs import calibration_arrays, input_array
+from spacecut.platforms.inputs import as_images, calibration_arrays, input_array
 from spacecut.platforms.platform import Platform, Program, Status
 from spacecut.platforms.quantisers import quantised_tflite, tflite_quantiser_lacking
 
@@ -38,17 +39,39 @@ class TfLite(Platform):
         return int8_tflite(network, self.batch) if self.precision == "int8" else build_tflite(network, self.batch)
 
     def load(self, network: Network, nodes: bool = False) -> Program:
-        interpreter = self.interpreter(self.model(network))
-        interpreter.allocate_tensors()
-        (taken,) = interpreter.get_input_details()
+        interpreter, taken = self._ready(self.model(network))
         interpreter.set_tensor(taken["index"], _fit(_channels_last(input_array(network, self.batch)), taken))
         return _Interpreter(interpreter)
 
+    def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+        whole = self.precision == "fp32"
+        model = (
+            build_tflite(network, self.batch) if whole else int8_tflite(network, self.batch, self.batches(calibration))
+        )
+        interpreter, taken = self._ready(model)
+        (given,) = interpreter.get_output_details()
+        outputs = []
+        for values in self.batches(inputs):
+            interpreter.set_tensor(taken["index"], _fit(_channels_last(values), taken))
+            interpreter.invoke()
+            output = interpreter.get_tensor(given["index"])
+            if not whole:
+                scale, zero = given["quantization"]
+                output = (output.astype(np.float32) - zero) * scale
+            outputs.append(output.transpose(0, 3, 1, 2))
+        return as_images(network, outputs)
 
-def int8_tflite(network: Network, batch: int) -> bytes:
-    """A network as a TFLite model in int8 throughout."""
-    samples = [_channels_last(values) for values in calibration_arrays(network, batch)]
-    return quantised_tflite(build_tflite(network, batch), samples)
+    def _ready(self, model: bytes) -> tuple[Any, dict[str, Any]]:
+        interpreter = self.interpreter(model)
+        interpreter.allocate_tensors()
+        (taken,) = interpreter.get_input_details()
+        return interpreter, taken
+
+
+def int8_tflite(network: Network, batch: int, samples: Sequence[np.ndarray] = ()) -> bytes:
+    """A network as a TFLite model in int8 throughout, by the ranges that it takes on samples."""
+    taken = [_channels_last(values) for values in samples or calibration_arrays(network, batch)]
+    return quantised_tflite(build_tflite(network, batch), taken)
 
 
 def _channels_last(values: np.ndarray) -> np.ndarray:

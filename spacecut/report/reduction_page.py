@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import html
 import json
 from collections.abc import Iterator, Sequence
 from itertools import groupby
@@ -26,7 +27,10 @@ if TYPE_CHECKING:
 __all__ = ["FILE", "write_reduction_page"]
 
 FILE = "report.html"
-_COLOURS = {"kept": "#e8590c", "dominated": "#868e96", "off the front": "#868e96", "too slow": "#c2255c"}
+_COLOURS = {
+    "kept": "#e8590c", "dominated": "#868e96", "off the front": "#868e96", "against a rule": "#1971c2",
+    "too slow": "#c2255c",
+}  # fmt: skip
 
 Row = dict[str, str]
 
@@ -136,6 +140,8 @@ def _told(row: Row) -> str:
             f"{row['dominator']} takes its place: {1e3 * float(row['slowdown_ms']):+.3g} ± "
             f"{1e3 * float(row['noise_ms']):.2g} µs, at the worst {1e3 * float(row['worst_ms']):+.3g} µs"
         )
+    if row["rule"]:
+        lines.append(html.escape(row["rule"]))
     return "<br>".join(lines)
 
 
@@ -267,6 +273,7 @@ def _every_decision(rows: Sequence[Row]) -> Section:
         "slower, µs",
         "noise, µs",
         "differs in",
+        "rule",
     ]
 
     def micro(value: str) -> str:
@@ -276,6 +283,7 @@ def _every_decision(rows: Sequence[Row]) -> Section:
         [
             row["platform"], row["choice"], row["shown"], row["verdict"], f"{float(row['latency_ms']):.4g}",
             row["dominator"], micro(row["slowdown_ms"]), micro(row["noise_ms"]), row["differs_in"],
+            row["rule"],
         ]
         for row in rows
     ]  # fmt: skip

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from spacecut.report.page import Page, Plot, Section, TableOf, write_page
 from spacecut.study import Comparison, Finding, Walk
+from spacecut.study.thresholds import LOSSY
 from spacecut.study.walk import Dimension
 
 if TYPE_CHECKING:
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["write_comparison_page", "write_study_page"]
 
 _FILE = "report.html"
+_LONGEST_NAME = 60
 
 
 def write_study_page(
@@ -72,6 +74,8 @@ def _platform(name: str, walked: Walk, findings: Sequence[Finding]) -> Section:
         texts.append(f"{finding.number}. {finding.question} {finding.verdict.capitalize()}: {finding.said}.")
         if finding.rule:
             texts.append(f"Rule: {finding.rule}")
+    if rules := [str(rule) for finding in findings for rule in finding.rules]:
+        texts.append(f"Rules for a cut: {'; '.join(rules)}.")
     runs = sum(len(dimension.profile.runs) for dimension in walked.dimensions.values())
     texts.append(f"{walked.platform}. {runs} runs; every raw sample is in the store that was measured into.")
     if broken := [
@@ -80,7 +84,7 @@ def _platform(name: str, walked: Walk, findings: Sequence[Finding]) -> Section:
         for architecture, error in found.failures
     ]:
         texts.append("Did not run: " + "; ".join(broken))
-    shown = ("output channels", "input channels", "depthwise channels")
+    shown = ("output channels", "1x1 output channels", "input channels", "depthwise channels")
     widths = {dimension: walked.dimensions[dimension] for dimension in shown}
     maps = {key: found for key, found in walked.dimensions.items() if key.startswith("feature map")}
     plots = [
@@ -90,6 +94,11 @@ def _platform(name: str, walked: Walk, findings: Sequence[Finding]) -> Section:
         Plot(_bars(walked.dimensions["activations"]), "Activations behind a convolution."),
         Plot(_maps(maps), "A 3x3 convolution with 64 channels over the size of the feature map."),
     ]
+    if fifth := next((finding for finding in findings if finding.number == 5 and finding.figures), None):
+        plots.append(Plot(_figures(fifth.figures, "times as fast", 1.0), "What the lower precision gains."))
+    if sixth := next((finding for finding in findings if finding.number == 6 and finding.figures), None):
+        told = f"What INT8 keeps of each block, {walked.weights}; below the line it is spoilt."
+        plots.append(Plot(_figures(sixth.figures, "decibels", LOSSY), told))
     return Section(name, texts, plots)
 
 
@@ -136,6 +145,26 @@ def _bars(dimension: Dimension) -> Figure:
             )
         )  # fmt: skip
     figure.update_layout(height=360, barmode="group", yaxis={"title": "ms", "rangemode": "tozero"})
+    return figure
+
+
+def _figures(figures: Mapping[str, float], axis: str, line: float) -> Figure:
+    """One bar a figure, lying, with names cut short, and a line that they are judged by."""
+    from plotly.graph_objects import Bar, Figure
+
+    names = [name if len(name) <= _LONGEST_NAME else name[: _LONGEST_NAME - 1] + "…" for name in figures]
+    values = list(figures.values())
+    bars = Bar(
+        x=values, y=list(range(len(names))), orientation="h", text=names, textposition="inside",
+        insidetextanchor="start", hoverinfo="text",
+        hovertext=[f"{name}: {value:.3g}" for name, value in figures.items()],
+    )  # fmt: skip
+    figure = Figure(bars)
+    figure.add_vline(x=line, line={"dash": "dot", "color": "#868e96"})
+    figure.update_layout(
+        height=80 + 24 * len(names), xaxis={"title": axis, "rangemode": "tozero"},
+        yaxis={"showticklabels": False, "autorange": "reversed"},
+    )  # fmt: skip
     return figure
 
 

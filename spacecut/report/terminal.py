@@ -13,6 +13,7 @@ from rich.table import Table
 
 from spacecut.cut import Decision, Gain, Outcome, Reduction
 from spacecut.cut.differences import FINDINGS
+from spacecut.cut.reduction import AGAINST_A_RULE
 from spacecut.latency import AnyProfile, Prediction, RecordedPlatform, Scored
 from spacecut.platforms import Status
 from spacecut.quality import QualityTable
@@ -128,6 +129,10 @@ def show_reduction(
     if causes := Counter(d.differs_in for d in reduction.decisions if d.differs_in):
         told = ", ".join(f"{count} differ in {what}{_finding(what)}" for what, count in causes.most_common())
         console.print(f"of the candidates that gave way to a better one, {told}")
+    if cited := Counter((d.rule, d.verdict) for d in reduction.decisions if d.rule):
+        for (rule, verdict), count in cited.most_common():
+            what = "fall by" if verdict == AGAINST_A_RULE else "are dominated, as says"
+            console.print(f"{count} {what} {rule}")
     for number, outcome in enumerate(reduction.outcomes):
         if several:
             console.print(f"\n[bold]{outcome.certificate.platform}[/]")

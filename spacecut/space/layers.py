@@ -11,7 +11,9 @@ from spacecut.space.table import Table, combine, constant
 
 __all__ = ["ACTIVATIONS", "KINDS", "LayerKind", "Shape"]
 
-ACTIVATIONS = ("none", "relu", "relu6", "hardswish", "swish", "sigmoid", "hardsigmoid")
+ACTIVATIONS = (
+    "none", "relu", "relu6", "hardswish", "swish", "sigmoid", "hardsigmoid", "leaky_relu", "prelu",
+)  # fmt: skip
 
 Shape = tuple[Table, Table, Table]
 """Channels, height, width of a tensor."""

@@ -1,69 +1,52 @@
-"""The seven findings of the behaviour study, judged on what was measured on one platform.
+"""The findings of the behaviour study, judged on what was measured on one platform.
 
 Tang et al., To Bridge Neural Network Design and Real-World Performance, MLSys 2021. A verdict is on the finding as the
-study states it: it *holds* here, it *does not hold*, or the figures are *mixed*. All thresholds stand at the top.
+study states it: it *holds* here, it *does not hold*, or the figures are *mixed*. All thresholds are in ``thresholds``.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field
+from collections import Counter
+from collections.abc import Callable, Mapping, Sequence
+from typing import Literal
 
 import numpy as np
 
-from spacecut.cut import cut
-from spacecut.study.walk import Dimension, Walk
+from spacecut.cut import Rule, cut
+from spacecut.study.accuracy import accuracy
+from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
+from spacecut.study.precision import precision
+from spacecut.study.thresholds import DEAR, FLAT, FREE, LEVEL, MOST, SMOOTH, STEEP, STEPPED
+from spacecut.study.walk import Walk
 
-__all__ = ["HOLDS", "MIXED", "NOT", "UNKNOWN", "Finding", "judge"]
+__all__ = ["judge"]
 
-HOLDS, MIXED, NOT, UNKNOWN = "holds", "mixed", "does not hold", "not measured"
-
-LEVEL = 0.005
-"""Widths are on one step where the larger one costs at most so much more, noise aside."""
-STEPPED, SMOOTH = 0.6, 0.9
-"""Latency is a step function where at most so large a share of the widths is worth keeping; it is none above."""
-FREE, DEAR = 0.05, 0.25
-"""A part is free up to so much more latency, and dear from so much on."""
-FLAT, STEEP = 0.5, 0.8
-"""Latency grows slower than compute below this exponent, and in proportion from that on."""
-PAYS = 1.5
-"""A lower precision pays from this speed-up on."""
-UNEQUAL = 2.0
-"""Speed-ups are unequal where the largest is so many times the least."""
+Side = Literal["", "in_channels", "out_channels"]
+_WIDTHS: dict[str, tuple[str, Side]] = {
+    "output channels": ("conv2d", "out_channels"),
+    "1x1 output channels": ("conv2d", "out_channels"),
+    "input channels": ("conv2d", "in_channels"),
+    "depthwise channels": ("depthwise_conv2d", ""),
+}
+_OLD = ("relu", "relu6")
 
 
-@dataclass(frozen=True)
-class Finding:
-    """A finding on a platform.
-
-    Attributes:
-        number: In the study, from 1.
-        question: What it answers.
-        claim: What the study found.
-        verdict: ``holds``, ``mixed``, ``does not hold`` or ``not measured``.
-        said: The verdict with its figures, for a person.
-        figures: The figures.
-        rule: What it means for a search space on this platform; empty where nothing follows.
-    """
-
-    number: int
-    question: str
-    claim: str
-    verdict: str
-    said: str
-    figures: Mapping[str, float] = field(default_factory=dict)
-    rule: str = ""
-
-
-def judge(walked: Walk, lower: Walk | None = None) -> list[Finding]:
-    """Judge the findings on a platform.
+def judge(walked: Walk, lower: Mapping[str, Walk] | None = None) -> list[Finding]:
+    """Judge the findings on a platform, all but the last, which is about several.
 
     Args:
         walked: The platform.
-        lower: The same platform at a lower precision, if that was walked too.
+        lower: The same platform at lower precisions, by name, as far as they were walked too.
     """
-    return [_channels(walked), _blocks(walked), _activations(walked), _kernels(walked), _precision(walked, lower)]
+    return [
+        _channels(walked),
+        _blocks(walked),
+        _activations(walked),
+        _kernels(walked),
+        precision(walked, lower or {}),
+        accuracy(walked.name, walked.kept, walked.weights),
+    ]
 
 
 def _verdict(values: list[float], low: float, high: float) -> str:
@@ -74,39 +57,77 @@ def _verdict(values: list[float], low: float, high: float) -> str:
 
 
 def _channels(walked: Walk) -> Finding:
-    """How many widths are worth keeping."""
-    figures, tops = {}, {}
-    for name in ("output channels", "input channels", "depthwise channels"):
-        dimension = walked.dimensions[name]
-        if len(dimension.points) < len(dimension.space.choices[0]):
-            continue
-        reduction = cut(dimension.space, dimension.profile, tolerance=LEVEL)
-        kept = reduction.space.choices[0].candidates
-        figures[f"share of {name} kept"] = len(kept) / len(dimension.space.choices[0])
-        tops[name] = ", ".join(map(str, kept))
+    """How many widths are worth keeping, and whether these are multiples of something."""
+    figures, said = {}, []
+    multiples: dict[tuple[str, Side], list[tuple[int, str]]] = {}
+    for name, (kind, side) in _WIDTHS.items():
+        shares = []
+        for key, dimension in walked.on_every_input(name).items():
+            choice = dimension.space.choices[0]
+            if len(dimension.points) < len(choice):
+                continue
+            widths = [int(candidate) for candidate in choice.candidates]
+            grid = math.gcd(*widths)
+            # Where next widths differ by less than the level, proportional cost would be taken for one step.
+            reduction = cut(dimension.space, dimension.profile, tolerance=min(LEVEL, grid / max(widths) / 2))
+            kept = [int(candidate) for candidate in reduction.space.choices[0].candidates]
+            shares.append(len(kept) / len(choice))
+            multiple = _multiple(kept, grid) if shares[-1] <= SMOOTH else 0
+            told = ", ".join(map(str, kept))
+            multiples.setdefault((kind, side), []).append((multiple, f"{key}: kept {told}"))
+            if key == name:
+                said.append(f"{name}: kept {told}")
+        if shares:
+            figures[f"share of {name} kept"] = float(np.median(shares))
     question, claim = "Do more channels always cost more?", "Latency is a step function of the channel count."
     if not figures:
         return Finding(1, question, claim, UNKNOWN, "widths did not run")
-    said = "; ".join(f"{name}: kept {kept}" for name, kept in tops.items())
+    rules = []
+    for (kind, side), found in multiples.items():
+        (multiple, count), *_ = Counter(number for number, _ in found).most_common(1)
+        if multiple and 2 * count > len(found):
+            evidence = next(told for number, told in found if number == multiple)
+            rules.append(
+                Rule(
+                    platform=walked.name, finding=1, dimension="channels", kind=kind, side=side, multiple=multiple,
+                    evidence=evidence if len(found) == 1 else f"{count} of {len(found)} walks; {evidence}",
+                )
+            )  # fmt: skip
     verdict = _verdict(list(figures.values()), STEPPED, SMOOTH)
     rule = "" if verdict == NOT else "Of widths that cost the same keep the largest."
-    return Finding(1, question, claim, verdict, said, figures, rule)
+    if rules:
+        steps = ", ".join(f"{found.multiple} ({found.kind} {found.side})".replace(" )", ")") for found in rules)
+        rule += f" Steps: {steps}."
+    return Finding(1, question, claim, verdict, "; ".join(said), figures, rule, tuple(rules))
 
 
-def _more(dimension: Dimension, plain: Callable[[Mapping], Mapping | None]) -> dict[str, float]:
-    """How much more latency each point takes than its plain counterpart, as a share."""
-    found = {}
-    for point in dimension.points:
-        other = plain(point.architecture)
-        if other is not None and (base := dimension.at(**other)) is not None:
-            found[" ".join(map(str, point.architecture.values()))] = point.ms / base.ms - 1
-    return found
+def _multiple(tops: Sequence[int], grid: int) -> int:
+    """The largest number, coarser than the grid of widths, that most tops of steps are multiples of; 0: there is none.
+
+    A step width that the widths walked show fewer than three times is none.
+    """
+    for number in range(max(tops) // 3, grid, -1):
+        if len(tops) > 2 and sum(top % number == 0 for top in tops) >= MOST * len(tops):
+            return number
+    return 0
+
+
+def _more(walked: Walk, name: str, plain: Callable[[Mapping], Mapping | None]) -> dict[str, float]:
+    """How much more latency each point takes than its plain counterpart, as a share; the median over all inputs."""
+    found: dict[str, list[float]] = {}
+    for dimension in walked.on_every_input(name).values():
+        for point in dimension.points:
+            other = plain(point.architecture)
+            if other is not None and (base := dimension.at(**other)) is not None:
+                found.setdefault(" ".join(map(str, point.architecture.values())), []).append(point.ms / base.ms - 1)
+    return {key: float(np.median(values)) for key, values in found.items()}
 
 
 def _blocks(walked: Walk) -> Finding:
     """What Squeeze-and-Excitation adds to each block, beside its share of the compute."""
-    dimension = walked.dimensions["blocks"]
-    added = _more(dimension, lambda a: {**a, "se": 0} if a["se"] == 1 and "pool" not in str(a["block"]) else None)
+    added = _more(
+        walked, "blocks", lambda a: {**a, "se": 0} if a["se"] == 1 and "pool" not in str(a["block"]) else None
+    )
     question = "Are blocks that are no convolution free?"
     claim = "Squeeze-and-Excitation and the like are not free; on some platforms they dominate."
     if not added:
@@ -117,13 +138,16 @@ def _blocks(walked: Walk) -> Finding:
     said = "; ".join(f"{name}: {value:+.0%}" for name, value in figures.items())
     dear = [name for name, value in figures.items() if value > DEAR]
     rule = f"Choose between blocks with and without it by price: it is dear in {', '.join(dear)}." if dear else ""
-    return Finding(2, question, claim, verdict, said, figures, rule)
+    rules: tuple[Rule, ...] = ()
+    if (middle := float(np.median(values))) > DEAR:
+        evidence = f"it adds {middle:+.0%} to a block in the median"
+        rules = (Rule(platform=walked.name, finding=2, dimension="squeeze_excite", evidence=evidence),)
+    return Finding(2, question, claim, verdict, said, figures, rule, rules)
 
 
 def _activations(walked: Walk) -> Finding:
     """What each activation adds to the convolution before it."""
-    dimension = walked.dimensions["activations"]
-    added = _more(dimension, lambda a: {**a, "activation": "none"} if a["activation"] != "none" else None)
+    added = _more(walked, "activations", lambda a: {**a, "activation": "none"} if a["activation"] != "none" else None)
     question, claim = "Are activations free?", "Only ReLU and ReLU6 are free; the others cost."
     if not added:
         return Finding(3, question, claim, UNKNOWN, "activations did not run")
@@ -131,8 +155,8 @@ def _activations(walked: Walk) -> Finding:
     for name, value in added.items():
         word = name.split()[-1]
         most[word] = max(most.get(word, -math.inf), value)
-    old = [most[word] for word in ("relu", "relu6") if word in most]
-    new = [value for word, value in most.items() if word not in ("relu", "relu6")]
+    old = [most[word] for word in _OLD if word in most]
+    new = [value for word, value in most.items() if word not in _OLD]
     if all(value <= FREE for value in old) and all(value > FREE for value in new):
         verdict = HOLDS
     elif any(value > FREE for value in old) or all(value <= FREE for value in new):
@@ -142,18 +166,29 @@ def _activations(walked: Walk) -> Finding:
     said = "; ".join(f"{word} {value:+.0%}" for word, value in most.items())
     free = [word for word, value in most.items() if value <= FREE]
     rule = f"Free on this platform: {', '.join(free) or 'none'}; choose the others by price."
-    return Finding(3, question, claim, verdict, said, most, rule)
+    rules = tuple(
+        Rule(
+            platform=walked.name, finding=3, dimension="activation", avoid=word, prefer=tuple(free),
+            evidence=f"it adds {value:+.0%} to a convolution",
+        )
+        for word, value in most.items()
+        if value > DEAR and free
+    )  # fmt: skip
+    return Finding(3, question, claim, verdict, said, most, rule, rules)
 
 
 def _kernels(walked: Walk) -> Finding:
     """The exponent of latency over compute from the smallest kernel above 1 to the largest."""
-    dimension = walked.dimensions["kernels"]
-    figures = {}
-    for kind in dimension.space.choice("kind").candidates:
-        points = [p for p in dimension.points if p.architecture["kind"] == kind and int(p.architecture["kernel"]) > 1]
-        if len(points) > 1:
-            first, last = points[0], points[-1]
-            figures[f"{kind}"] = float(np.log(last.ms / first.ms) / np.log(last.macs / first.macs))
+    exponents: dict[str, list[float]] = {}
+    for dimension in walked.on_every_input("kernels").values():
+        windows = [point for point in dimension.points if int(point.architecture["kernel"]) > 1]
+        for kind in map(str, dimension.space.choice("kind").candidates):
+            points = [point for point in windows if point.architecture["kind"] == kind]
+            if len(points) > 1:
+                first, last = points[0], points[-1]
+                exponent = np.log(last.ms / first.ms) / np.log(last.macs / first.macs)
+                exponents.setdefault(kind, []).append(float(exponent))
+    figures = {kind: float(np.median(values)) for kind, values in exponents.items()}
     question = "Does a larger kernel cost as much as its compute?"
     claim = "On platforms bound by memory a larger kernel costs much less than its compute; on CPU and GPU as much."
     if not figures:
@@ -166,27 +201,11 @@ def _kernels(walked: Walk) -> Finding:
         if cheap
         else ""
     )
-    return Finding(4, question, claim, verdict, said, figures, rule)
-
-
-def _precision(walked: Walk, lower: Walk | None) -> Finding:
-    """Speed-up of every block by the lower precision."""
-    question = "Does a lower precision pay?"
-    claim = "INT8 pays much on units made for it and less on CPUs, and much less for blocks with poor support."
-    if lower is None:
-        return Finding(5, question, claim, UNKNOWN, "this platform was walked in one precision only")
-    figures = {}
-    for point in walked.dimensions["blocks"].points:
-        other = lower.dimensions["blocks"].at(**point.architecture)
-        if other is not None:
-            name = f"{point.architecture['block']}{' with SE' if point.architecture['se'] else ''}"
-            figures[name] = point.ms / other.ms
-    if not figures:
-        return Finding(5, question, claim, UNKNOWN, "blocks did not run")
-    best, worst = max(figures.values()), min(figures.values())
-    unequal = best / worst >= UNEQUAL
-    verdict = HOLDS if best >= PAYS and unequal else NOT if worst >= PAYS and not unequal else MIXED
-    said = "; ".join(f"{name}: {value:.2f} times as fast" for name, value in figures.items())
-    slow = [name for name, value in figures.items() if value < 1]
-    rule = f"Keep the higher precision, or drop these blocks: {', '.join(slow)}." if slow else ""
-    return Finding(5, question, claim, verdict, said, figures, rule)
+    rules = tuple(
+        Rule(
+            platform=walked.name, finding=4, dimension="kernel", kind=kind,
+            evidence=f"latency grows as compute to the power {figures[kind]:.2f}",
+        )
+        for kind in cheap
+    )  # fmt: skip
+    return Finding(4, question, claim, verdict, said, figures, rule, rules)
