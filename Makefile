@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices bench-int8 clean
+.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices bench-int8 bench-search clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -38,6 +38,9 @@ bench-devices: .venv/all
 
 bench-int8: .venv/all
 	$(BIN)/python benchmarks/int8.py
+
+bench-search: .venv/all
+	$(BIN)/python benchmarks/search.py --data $(DATA)
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

@@ -117,7 +117,9 @@ def smallest(model: spacecut.LatencyModel, fronts: Fronts) -> Kept:
     band = latency_band(model)
     start = [np.arange(length) for length in space.lengths]
     protected = [choice.not_worse().all(axis=0) for choice in space.choices]
-    path = list(drops([Banded(model, band)], quality_family(space, FUNCTIONS, SEED), start, protected))
+    path = list(
+        drops([Banded(model, (model.fastest()[0], band[1]))], quality_family(space, FUNCTIONS, SEED), start, protected)
+    )
     low, high = 0, len(path) - 1
     while low < high:
         middle = (low + high + 1) // 2

@@ -81,8 +81,10 @@ def test_accuracies_tell_the_worth_of_candidates() -> None:
     for choice in refined.choices:
         assert choice.not_worse()[0, 2]
         assert not choice.not_worse()[2, 0]
-    best = [int(np.argmax(worth)) for function in table.family(20, 1) for worth in function.worth]
-    assert np.mean(np.asarray(best) == 2) > 0.9
+    best = np.asarray([[int(np.argmax(worth)) for worth in function.worth] for function in table.family(20, 1)])
+    doubted = np.arange(20) % 4 == 3
+    assert np.mean(best[~doubted] == 2) > 0.9
+    assert np.mean(best[doubted] == 2) < np.mean(best[~doubted] == 2)
 
 
 def test_noise_alone_orders_little() -> None:

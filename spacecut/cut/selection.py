@@ -213,7 +213,10 @@ def jointly(question: Question, target_size: int) -> list[list[Drop]]:
     start = [np.flatnonzero(possible) for possible in question.feasible]
     # Where one candidate is better than all others it stays, so that everything can be rounded up.
     protected = [order[numbers].all(axis=0) for order, numbers in zip(question.orders, start, strict=True)]
-    banded = [Banded(platform.model, platform.band()) for platform in question.platforms]
+    # A strict bound asks for the fastest networks, so the selection looks below the band too.
+    banded = [
+        Banded(platform.model, (platform.model.fastest()[0], platform.band()[1])) for platform in question.platforms
+    ]
     for kept in drops(banded, question.family(FUNCTIONS, SEED), start, protected):
         if math.prod(map(len, kept)) <= target_size:
             break
