@@ -2,21 +2,26 @@
 
 from __future__ import annotations
 
+import html
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 from models import enumerated, space_of
+from test_study import stepped, walked
 
 from spacecut.cut import Reduction, cut
 from spacecut.latency import Profile
 from spacecut.measure import PlatformRecord, Run, Task
 from spacecut.operators import Operator, expand
-from spacecut.report import write_reduction_page
+from spacecut.report import write_comparison_page, write_reduction_page, write_study_page
 from spacecut.space import SearchSpace
+from spacecut.study import Comparison, ModelOnPlatform, Walk, judge, judge_platforms
+from spacecut.study.accuracy import Kept
 
 CHROMIUM = shutil.which("chromium") or shutil.which("chromium-browser")
 
@@ -74,6 +79,39 @@ def test_a_verification_is_shown(tmp_path: Path) -> None:
     saved(tmp_path, tolerance=0.05)  # what was verified was another cut
     assert not (tmp_path / "verification.csv").exists()
     assert not (tmp_path / "report.html").exists()
+
+
+def walks() -> dict[str, Walk]:
+    """A platform walked in float and in INT8."""
+    found = {name: walked(cost, name) for name, cost in (("p", stepped), ("p:int8", lambda o: stepped(o) / 4))}
+    kept = (Kept("conv", 33.0, False, frozenset({"relu"})), Kept("conv with SE", 8.0, True, frozenset({"relu"})))
+    return {**found, "p:int8": replace(found["p:int8"], kept=kept, weights="mine")}
+
+
+def test_a_study_shows_every_finding_and_rule(tmp_path: Path) -> None:
+    found = walks()
+    findings = {name: judge(one, {"p:int8": found["p:int8"]} if name == "p" else {}) for name, one in found.items()}
+    for name, last in judge_platforms(found, findings).items():
+        findings[name].append(last)
+    (path,) = write_study_page(found, findings, tmp_path)
+    text = path.read_text()
+    assert text.count("<figure>") == 5 + 5 + 2  # and precision on one, decibels on the other
+    for entry in (finding for judged in findings.values() for finding in judged):
+        assert html.escape(entry.claim) in text
+        assert all(html.escape(str(rule)) in text for rule in entry.rules)
+
+
+@pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")
+def test_figures_are_written_as_images(tmp_path: Path) -> None:
+    pytest.importorskip("kaleido")
+    comparison = Comparison(
+        {"net": 1000}, (ModelOnPlatform("net", "p", "p 1", 2.0, 0.01, {"conv2d": 1.5, "add": 0.5}, ""),)
+    )
+    files = write_comparison_page(comparison, tmp_path, plots=True)
+    assert [file.name for file in files] == ["report.html", "01.png", "01.svg"]
+    assert files[1].read_bytes().startswith(b"\x89PNG")
+    assert "conv2d" in files[2].read_text()
+    assert "add" in files[2].read_text()
 
 
 @pytest.mark.skipif(CHROMIUM is None, reason="needs chromium (apt-get install chromium)")

@@ -17,7 +17,7 @@ from spacecut.measure import DEFAULT_STORE
 from spacecut.operators import Network, expand
 from spacecut.operators.onnx_reader import read_onnx
 from spacecut.platforms import get_platform
-from spacecut.report import show_comparison, show_findings, write_comparison_page, write_study_page
+from spacecut.report import check_images, show_comparison, show_findings, write_comparison_page, write_study_page
 from spacecut.space import load_space
 from spacecut.study import Comparison, Walk, judge, judge_platforms, read_trained, walk
 from spacecut.study import compare as compare_networks
@@ -34,6 +34,8 @@ StoreUrl = Annotated[
     str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for report.html and the figures.")]
+
+Plots = Annotated[bool, typer.Option("--plots", help="Also write every figure as SVG and PNG, into -o DIR/plots.")]
 
 
 def study(
@@ -53,12 +55,14 @@ def study(
     ] = None,
     store: StoreUrl = DEFAULT_STORE,
     output: Output = None,
+    plots: Plots = False,
     as_json: Json = False,
 ) -> None:
     """Walk the behaviour study's dimensions on a platform, and judge its findings there.
 
     Where the same platform is given in two precisions, the gain of the lower one is judged too.
     """
+    _check_plots(plots, output)
     for name in platforms:
         get_platform(name)  # what is wrong with it is said before a progress bar begins
     if (quantise is None) != (inputs is None):
@@ -92,9 +96,10 @@ def study(
     }
     files = []
     if output is not None:
-        files = [_folder(output) / "study.json", output / RULES_FILE, write_study_page(walks, findings, output)]
+        files = [_folder(output) / "study.json", output / RULES_FILE]
         files[0].write_text(json.dumps({"spacecut_study": 1, **content}, indent=1, allow_nan=False) + "\n")
         write_rules(book, files[1])
+        files += write_study_page(walks, findings, output, plots=plots)
     if as_json:
         emit("study", {**content, "files": [str(path) for path in files]})
     else:
@@ -109,15 +114,17 @@ def compare(
     threads: Annotated[int, typer.Option(help="Threads of one inference.")] = 1,
     store: StoreUrl = DEFAULT_STORE,
     output: Output = None,
+    plots: Plots = False,
     as_json: Json = False,
 ) -> None:
     """Measure networks across platforms: how fast, whether at all, and what the time goes to."""
+    _check_plots(plots, output)
     networks = {name: _network(name) for name in dict.fromkeys(models)}
     for name in platforms:
         get_platform(name, threads)
     with progress("comparing") as told:
         found = compare_networks(networks, list(dict.fromkeys(platforms)), threads=threads, store=store, progress=told)
-    files = [write_comparison_page(found, _folder(output))] if output is not None else []
+    files = write_comparison_page(found, _folder(output), plots=plots) if output is not None else []
     if as_json:
         emit("compare", {**_comparison_json(found), "files": [str(path) for path in files]})
     else:
@@ -127,6 +134,14 @@ def compare(
 def _lower(name: str, walks: dict[str, Walk]) -> dict[str, Walk]:
     """The walks of the same platform at lower precisions, where it is given at its first."""
     return {} if ":" in name else {other: walked for other, walked in walks.items() if other.startswith(f"{name}:")}
+
+
+def _check_plots(plots: bool, output: Path | None) -> None:
+    """What is wrong with them is said before anything is measured."""
+    if plots and output is None:
+        raise InputError("--plots are written into -o DIR; give it too")
+    if plots:
+        check_images()
 
 
 def _folder(path: Path) -> Path:

@@ -1,5 +1,6 @@
 """What a person looks at."""
 
+from spacecut.report.page import check_images
 from spacecut.report.reduction_page import write_reduction_page
 from spacecut.report.study_page import write_comparison_page, write_study_page
 from spacecut.report.terminal import (
@@ -17,6 +18,7 @@ from spacecut.report.terminal import (
 )
 
 __all__ = [
+    "check_images",
     "show_comparison",
     "show_estimate",
     "show_findings",

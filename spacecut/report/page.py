@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import html
+import importlib.util
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +14,9 @@ from spacecut.errors import InputError
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure
 
-__all__ = ["Page", "Plot", "Section", "TableOf", "write_page"]
+__all__ = ["Page", "Plot", "Section", "TableOf", "check_images", "write_page"]
+
+_IMAGE_WIDTH = 900
 
 
 @dataclass(frozen=True)
@@ -32,6 +35,8 @@ class TableOf:
     rows: Sequence[Sequence[str]]
     folded: str = ""
     """What the folded table is called; one that is not folded has none."""
+    wrapped: bool = False
+    """Whether long cells are broken into lines."""
 
 
 @dataclass(frozen=True)
@@ -52,11 +57,19 @@ class Page:
     sections: Sequence[Section]
 
 
-def write_page(page: Page, path: Path) -> None:
+def write_page(page: Page, path: Path, *, plots: bool = False) -> list[Path]:
     """Write a page as one file that needs nothing else.
 
+    Args:
+        page: What it shows.
+        path: The file.
+        plots: Also write every figure as SVG and PNG into ``plots`` beside it.
+
+    Returns:
+        All files.
+
     Raises:
-        InputError: The file cannot be written.
+        InputError: A file cannot be written, or what draws images is not installed.
     """
     from plotly.offline import get_plotlyjs  # slow to import, and needed only here
 
@@ -69,6 +82,38 @@ def write_page(page: Page, path: Path) -> None:
         path.write_text(text, encoding="utf-8")
     except OSError as error:
         raise InputError(f"cannot write {path}: {error.strerror}; give another place") from None
+    figures = [part.figure for section in page.sections for part in section.parts if isinstance(part, Plot)]
+    return [path, *(_images(figures, path.parent / "plots") if plots else ())]
+
+
+def check_images() -> None:
+    """Whether figures can be written as images here.
+
+    Raises:
+        InputError: What draws them is not installed.
+    """
+    if importlib.util.find_spec("kaleido") is None:
+        raise InputError("images need the package kaleido; pip install 'spacecut[plots]'")
+
+
+def _images(figures: Sequence[Figure], folder: Path) -> list[Path]:
+    """Write figures on white as ``01.svg``, ``01.png``, ..., in the order of the page."""
+    from plotly.graph_objects import Figure
+    from plotly.io import write_images
+
+    check_images()
+    from choreographer.errors import ChromeNotFoundError
+
+    drawn = [Figure(figure).update_layout(paper_bgcolor="white") for figure in figures]
+    files = [folder / f"{number:02}.{kind}" for kind in ("svg", "png") for number in range(1, len(drawn) + 1)]
+    try:
+        folder.mkdir(parents=True, exist_ok=True)
+        write_images(fig=drawn * 2, file=files, width=_IMAGE_WIDTH)
+    except OSError as error:
+        raise InputError(f"cannot write to {folder}: {error}; give another place") from None
+    except ChromeNotFoundError:
+        raise InputError("images need a browser; apt-get install chromium, or leave --plots out") from None
+    return sorted(files)
 
 
 def _section(section: Section, number: int) -> str:
@@ -97,7 +142,8 @@ def _plot(plot: Plot, name: str) -> str:
 def _table(table: TableOf) -> str:
     head = "".join(f"<th>{html.escape(text)}</th>" for text in table.headings)
     rows = "".join(f"<tr>{''.join(f'<td>{html.escape(cell)}</td>' for cell in row)}</tr>" for row in table.rows)
-    drawn = f'<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
+    kind = ' class="wrapped"' if table.wrapped else ""
+    drawn = f'<div class="wide"><table{kind}><thead><tr>{head}</tr></thead><tbody>{rows}</tbody></table></div>'
     if not table.folded:
         return drawn
     return f"<details><summary>{html.escape(table.folded)}</summary>{drawn}</details>"
@@ -118,6 +164,7 @@ figure { margin: 1rem 0; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; }
 th, td { padding: 0.25rem 0.75rem 0.25rem 0; text-align: left; border-bottom: 1px solid var(--line);
   white-space: nowrap; }
+table.wrapped td, table.wrapped th { white-space: normal; vertical-align: top; }
 summary { cursor: pointer; margin: 0.75rem 0; }
 """
 

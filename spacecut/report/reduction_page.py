@@ -57,8 +57,8 @@ def write_reduction_page(directory: str | Path) -> Path:
     sections.append(_every_decision(rows))
     title = f"{full.name}: {shown_size(full.size)} → {shown_size(reduced.size)} architectures"
     below = "; ".join(certificate.platform for certificate in certificates)
-    write_page(Page(title, f"cut by spacecut for {below}", sections), folder / FILE)
-    return folder / FILE
+    (path,) = write_page(Page(title, f"cut by spacecut for {below}", sections), folder / FILE)
+    return path
 
 
 def _decisions(

@@ -21,9 +21,9 @@ _LONGEST_NAME = 60
 
 
 def write_study_page(
-    walks: Mapping[str, Walk], findings: Mapping[str, Sequence[Finding]], directory: str | Path
-) -> Path:
-    """Write ``report.html``: all verdicts in one table, then each platform's figures.
+    walks: Mapping[str, Walk], findings: Mapping[str, Sequence[Finding]], directory: str | Path, *, plots: bool = False
+) -> list[Path]:
+    """Write ``report.html``: all verdicts in one table, then each platform's figures; ``plots`` as images too.
 
     Raises:
         InputError: It cannot be written.
@@ -32,20 +32,19 @@ def write_study_page(
     names = list(walks)
     first = next(iter(findings.values()))
     verdicts = [
-        [str(finding.number), finding.question, finding.claim, *(findings[name][place].verdict for name in names)]
+        [str(finding.number), finding.question, *(findings[name][place].verdict for name in names), finding.claim]
         for place, finding in enumerate(first)
     ]
-    table = TableOf(["", "question", "what the study found", *names], verdicts)
+    table = TableOf(["", "question", *names, "what the study found"], verdicts, wrapped=True)
     quick = " (quick)" if any(walked.quick for walked in walks.values()) else ""
     sections = [Section("Verdicts", ["On the findings as the study states them."], [table])]
     sections += [_platform(name, walked, findings[name]) for name, walked in walks.items()]
     below = "; ".join(walked.platform for walked in walks.values())
-    write_page(Page(f"Behaviour study{quick}", below, sections), path)
-    return path
+    return write_page(Page(f"Behaviour study{quick}", below, sections), path, plots=plots)
 
 
-def write_comparison_page(comparison: Comparison, directory: str | Path) -> Path:
-    """Write ``report.html``: latencies, and what the time goes to.
+def write_comparison_page(comparison: Comparison, directory: str | Path, *, plots: bool = False) -> list[Path]:
+    """Write ``report.html``: latencies, and what the time goes to; ``plots`` as images too.
 
     Raises:
         InputError: It cannot be written.
@@ -64,8 +63,7 @@ def write_comparison_page(comparison: Comparison, directory: str | Path) -> Path
         Section("What the time goes to", [], [Plot(_breakdown(comparison), "Milliseconds by kind of operator.")]),
     ]
     below = "; ".join(dict.fromkeys(entry.version for entry in comparison.entries))
-    write_page(Page("Networks across platforms", below, sections), path)
-    return path
+    return write_page(Page("Networks across platforms", below, sections), path, plots=plots)
 
 
 def _platform(name: str, walked: Walk, findings: Sequence[Finding]) -> Section:

@@ -22,7 +22,7 @@ UNEQUAL = 2.0
 
 LOSSY, SOUND = 10.0, 20.0
 """Finding 6: INT8 spoils a block below so many decibels of signal to noise (a tenth of its power is then noise),
-and keeps it from so many on. Blocks between the two cost a trained network some tenths of a point at the most
+and keeps it from so many on. Blocks between the two cost trained networks a tenth of a point at the most
 (``benchmarks/int8.py``)."""
 BIT = 6.02
 """What blocks have that keep so many decibels less, a bit, than blocks without it, is to blame."""
