@@ -40,6 +40,10 @@ class Network:
     nodes: tuple[Node, ...]
     output: int
 
+    def shape(self, source: int) -> tuple[int, int, int]:
+        """Channels, height, width of the network's input or of a node's output."""
+        return self.input_shape if source == INPUT else self.nodes[source].operator.output_shape
+
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
         """The nodes' operators, told apart by what they may be fused with."""
@@ -57,8 +61,10 @@ class Network:
 
     @classmethod
     def single(cls, operator: Operator) -> Network:
-        """The network of one operator alone; the inputs of a sum are all the network's input."""
+        """The network of one operator alone; several inputs are all the network's input."""
         operator = replace(operator, fusable=0)
+        if operator.kind == "concat":
+            operator = replace(operator, out_channels=operator.in_channels * operator.inputs)
         return cls(operator.input_shape, (Node(operator, (INPUT,) * operator.inputs),), 0)
 
     @property

@@ -13,7 +13,7 @@ import numpy as np
 
 from spacecut.operators.operator import Operator
 
-__all__ = ["Affine", "conv_weights", "linear_weights", "squeeze_excite_weights"]
+__all__ = ["Affine", "conv_weights", "linear_weights", "norm_weights", "squeeze_excite_weights"]
 
 Affine = tuple[np.ndarray, np.ndarray]
 """A kernel or matrix, and the bias."""
@@ -51,6 +51,12 @@ def squeeze_excite_weights(operator: Operator, salt: int = 0) -> tuple[Affine, A
     """Weights of the 1x1 convolution down to ``reduced`` channels, and of the one back up; float32."""
     channels, reduced = operator.in_channels, operator.reduced
     return _affine((reduced, channels, 1, 1), salt), _affine((channels, reduced, 1, 1), salt + 1)
+
+
+def norm_weights(operator: Operator, salt: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scale, shift, mean and variance of a batch normalisation, ``[channels]`` each; float32."""
+    scale, shift, mean = (_cut(operator.in_channels, (salt + n) * _SALT_STEP) * np.float32(0.05) for n in range(3))
+    return scale + np.float32(1), shift, mean, np.square(mean) + np.float32(1)
 
 
 def _affine(shape: tuple[int, ...], salt: int) -> Affine:
