@@ -32,6 +32,8 @@ EMPTY = -3
 """A value without channels, which only stands where a network is put together."""
 
 MAX_CODES = 2**62
+MAX_FACTOR = 200_000
+"""Whether a layer is read narrows its factor only while this has no more combinations of candidates."""
 
 
 _SUMS = ("add", "stack_sum")
@@ -134,14 +136,11 @@ def expand(space: SearchSpace) -> Workload:
             with placed((layer.name,)):
                 columns = [*_columns(layer, space), fusable[position]]
                 assert len(columns) == len(COLUMNS)
-                active = there[position]
-                if combinations((*columns, active, live[position])) <= max(
-                    combinations((*columns, active)), MAX_CONDITION
-                ):
-                    active = combine(np.logical_and, active, live[position]).reduced()
-                else:
+                needed = live[position]
+                if combinations((*columns, there[position], needed)) > MAX_FACTOR:
                     exact = False
-                rows, index = _distinct(columns, active)
+                    needed = _ever(needed, union((*columns, there[position])))
+                rows, index = _distinct(columns, combine(np.logical_and, there[position], needed).reduced())
             if len(rows):
                 found.append(rows)
                 local.append((position, index))
@@ -155,6 +154,12 @@ def expand(space: SearchSpace) -> Workload:
         reduced = Table(index.scope, np.append(number, ABSENT)[index.values]).reduced()
         factors.append(Factor(position, reduced.scope, reduced.values))
     return Workload(space, rows, tuple(factors), exact)
+
+
+def _ever(condition: Table, scope: tuple[int, ...]) -> Table:
+    """Whether a condition can hold, over only the choices of a scope."""
+    others = tuple(axis for axis, position in enumerate(condition.scope) if position not in scope)
+    return Table(tuple(p for p in condition.scope if p in scope), condition.values.any(axis=others))
 
 
 def _distinct(columns: Sequence[Table], active: Table) -> tuple[np.ndarray, Table]:

@@ -14,6 +14,7 @@ from typing import Any
 import numpy as np
 import torch
 from nni.nas.nn.pytorch import ModelSpace
+from nni.nas.space import model_context
 from torch import nn
 
 from spacecut.errors import InputError
@@ -30,6 +31,8 @@ __all__ = ["ReadSpace", "frozen_network", "read_model_space", "unfused"]
 
 CHECKED = 20
 """Random models that are compared with what was understood."""
+_IN_PLACE = 2
+"""So many of them are frozen in place, which is slow; the others are made anew."""
 
 
 @dataclass(frozen=True)
@@ -113,10 +116,9 @@ def frozen_network(model: nn.Module, input_shape: tuple[int, int, int]) -> Netwo
 
 def _check(read: ReadSpace, bare: Any, input_shape: tuple[int, int, int], count: int, seed: int) -> None:
     """Compare random models with what the space says of them."""
-    for candidates in read.space.sample(count, seed):
+    for number, candidates in enumerate(read.space.sample(count, seed)):
         sample = read.sample(read.space.decode(candidates))
-        with torch.device("meta"):
-            model = bare.freeze(dict(sample)).to("meta").eval()
+        model = _frozen(bare, sample, anew=number >= _IN_PLACE)
         found, told = (unfused(n) for n in (frozen_network(model, input_shape), read.workload.network(candidates)))
         if found != told:
             pairs = zip((*found.nodes, None), (*told.nodes, None), strict=False)
@@ -125,6 +127,15 @@ def _check(read: ReadSpace, bare: Any, input_shape: tuple[int, int, int], count:
                 f"{read.space.name}: the model of {_short(sample)} has {_shown(real)} where the space was understood to "
                 f"have {_shown(thought)}; it depends on a choice in a way that cannot be read"
             )
+
+
+def _frozen(bare: Any, sample: Mapping[str, Any], anew: bool) -> nn.Module:
+    """A model of the space on the meta device: made anew, or by freezing the space, as NNI's two formats do it."""
+    with torch.device("meta"):
+        if not anew:
+            return bare.freeze(dict(sample)).to("meta").eval()  # type: ignore[no-any-return]
+        with model_context(dict(sample)):
+            return bare.trace_copy().get(traceable=False).to("meta").eval()  # type: ignore[no-any-return]
 
 
 def _shown(node: Node | None) -> str:
@@ -137,12 +148,21 @@ def _short(sample: Mapping[str, Any]) -> str:
 
 
 def unfused(network: Network) -> Network:
-    """The same network with every activation a node of its own, so that networks can be compared."""
+    """The same network in the one form that networks are compared in.
+
+    Every activation is a node of its own, and nodes stand in the order in which the output needs them.
+    """
     nodes: list[Node] = []
-    place = {-1: -1, -2: -2}
-    for number, node in enumerate(network.nodes):
-        inputs = tuple(place[source] for source in node.inputs)
-        operator = node.operator
+    place: dict[int, int] = {}
+    waiting = [network.output]
+    while waiting:
+        number = waiting[-1]
+        if missing := [source for source in network.nodes[number].inputs if source >= 0 and source not in place]:
+            waiting.append(missing[0])
+            continue
+        waiting.pop()
+        operator = network.nodes[number].operator
+        inputs = tuple(place.get(source, source) for source in network.nodes[number].inputs)
         if operator.activation == "none" or operator.kind in ("activation", "squeeze_excite"):
             nodes.append(Node(operator, inputs))
         else:
@@ -152,4 +172,3 @@ def unfused(network: Network) -> Network:
             nodes.append(Node(activation, (len(nodes) - 1,)))
         place[number] = len(nodes) - 1
     return Network(network.input_shape, tuple(nodes), place[network.output])
-

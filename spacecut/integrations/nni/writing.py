@@ -12,6 +12,7 @@ from spacecut.integrations.nni.labels import Labels, Listed, choice_name
 from spacecut.integrations.nni.recording import INPUT, Entry
 from spacecut.space import SearchSpace
 from spacecut.space.document import SpaceDocument
+from spacecut.space.layers import KINDS
 
 __all__ = ["Order", "written_space"]
 
@@ -89,10 +90,13 @@ class _Writer:
 
     def network(self, entries: Sequence[Entry]) -> list[dict[str, Any]]:
         """The layers, named where another than the next one reads them."""
+        joining = [len(entry.inputs) > 1 or bool(KINDS[entry.kind].joins) for entry in entries]
         read_later = {
-            source for number, entry in enumerate(entries) for source in entry.inputs if source not in (INPUT, number - 1)
+            source
+            for number, (entry, joins) in enumerate(zip(entries, joining, strict=True))
+            for source in entry.inputs
+            if source != INPUT and (joins or source != number - 1)
         }
-        read_later |= {source for entry in entries if len(entry.inputs) > 1 for source in entry.inputs if source != INPUT}
         names = {INPUT: "input", **{number: f"{entries[number].path}#{number}" for number in read_later}}
         layers = []
         for number, entry in enumerate(entries):
@@ -100,7 +104,7 @@ class _Writer:
             body: dict[str, Any] = {key: value for key, value in fields.items() if _DEFAULTS.get(key) != value}
             if entry.when is not None:
                 body["when"] = self._field(entry.when)
-            if len(entry.inputs) > 1 or entry.kind in ("add", "stack_sum", "concat"):
+            if joining[number]:
                 body["inputs"] = [names[source] for source in entry.inputs]
             elif entry.inputs[0] != number - 1:
                 body["input"] = names[entry.inputs[0]]
