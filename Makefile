@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-steps bench-predictor clean
+.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -21,11 +21,20 @@ lint: .venv/all
 bench-main-job: .venv/all
 	$(BIN)/python benchmarks/main_job.py
 
+bench-platforms: .venv/all
+	$(BIN)/python benchmarks/platforms.py
+
 bench-steps: .venv/all
 	$(BIN)/python benchmarks/steps.py
 
 bench-predictor: .venv/all .venv/nn-meter/done
 	$(BIN)/python benchmarks/predictor.py
+
+bench-reduction: .venv/all
+	$(BIN)/python benchmarks/reduction.py
+
+bench-devices: .venv/all
+	$(BIN)/python benchmarks/devices.py --data $(DATA)
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

@@ -15,8 +15,10 @@ import pytest
 
 from spacecut.errors import InputError, PlatformUnavailable
 from spacecut.operators import INPUT, ZERO, Network, Node, Operator
+from spacecut.operators.ncnn_builder import build_ncnn
 from spacecut.operators.onnx_builder import build_onnx
 from spacecut.operators.tflite_builder import build_tflite
+from spacecut.operators.torch_builder import TorchNetwork
 from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
 from spacecut.space.layers import ACTIVATIONS
 
@@ -134,6 +136,31 @@ def run_litert(network: Network, resolver: str, batch: int = 1) -> np.ndarray:
     return np.asarray(output.transpose(0, 3, 1, 2))
 
 
+def run_torch(network: Network, batch: int = 1) -> np.ndarray:
+    torch = pytest.importorskip("torch")
+    model = TorchNetwork(network, batch, torch.device("cpu"), torch.float32)
+    with torch.inference_mode():
+        return image(network, model.run(model.put(sample(network, batch))).numpy())
+
+
+def run_ncnn(network: Network, folder: Path) -> np.ndarray:
+    ncnn = pytest.importorskip("ncnn")
+    text, weights = build_ncnn(network)
+    (folder / "model.param").write_text(text)
+    (folder / "model.bin").write_bytes(weights)
+    net = ncnn.Net()
+    net.opt.use_fp16_packed = net.opt.use_fp16_storage = net.opt.use_fp16_arithmetic = False
+    assert net.load_param(str(folder / "model.param")) == 0
+    assert net.load_model(str(folder / "model.bin")) == 0
+    extractor = net.create_extractor()
+    values = sample(network, 1)[0]
+    given = ncnn.Mat(values).clone()
+    extractor.input("input", given)
+    status, output = extractor.extract(f"n{network.output}.out")
+    assert status == 0
+    return image(network, np.array(output)[None])
+
+
 def assert_agree(actual: np.ndarray, expected: np.ndarray) -> None:
     assert actual.shape == expected.shape
     np.testing.assert_allclose(actual, expected, rtol=1e-3, atol=1e-4)
@@ -154,6 +181,18 @@ def test_onnxruntime_and_litert_agree(operator: Operator) -> None:
 def test_onnxruntime_and_openvino_agree(operator: Operator) -> None:
     network = Network.single(operator)
     assert_agree(run_openvino(network), run_onnxruntime(network))
+
+
+@pytest.mark.parametrize("operator", [*OPERATORS, *WINDOWED], ids=str)
+def test_onnxruntime_and_torch_agree(operator: Operator) -> None:
+    network = Network.single(operator)
+    assert_agree(run_torch(network), run_onnxruntime(network))
+
+
+@pytest.mark.parametrize("operator", [*OPERATORS, *WINDOWED], ids=str)
+def test_onnxruntime_and_ncnn_agree(operator: Operator, tmp_path: Path) -> None:
+    network = Network.single(operator)
+    assert_agree(run_ncnn(network, tmp_path), run_onnxruntime(network))
 
 
 @pytest.mark.parametrize("operator", WINDOWED, ids=str)
@@ -177,8 +216,14 @@ def test_whole_networks_agree(network: Network, batch: int) -> None:
     assert expected.shape == (batch, *network.nodes[network.output].operator.output_shape)
     assert_agree(run_onnxruntime(network, batch, native_hardswish=False), expected)
     assert_agree(run_openvino(network, batch), expected)
+    assert_agree(run_torch(network, batch), expected)
     for resolver in LITERT_RESOLVERS:
         assert_agree(run_litert(network, resolver, batch), expected)
+
+
+@pytest.mark.parametrize("network", [residual_network(), spread_network()], ids=["residual", "spread"])
+def test_whole_networks_agree_on_ncnn(network: Network, tmp_path: Path) -> None:
+    assert_agree(run_ncnn(network, tmp_path), run_onnxruntime(network))
 
 
 @pytest.mark.parametrize("network", [residual_network(), spread_network()], ids=["residual", "spread"])
@@ -293,12 +338,17 @@ def test_models_are_deterministic_and_nodes_differ(build: Any) -> None:
     assert not np.array_equal(conv_weights(operator, 0)[0], conv_weights(operator, 1)[0])
 
 
-@pytest.mark.parametrize("build", [build_onnx, build_tflite])
+@pytest.mark.parametrize("build", [build_onnx, build_tflite, build_ncnn])
 def test_an_operator_that_does_nothing_is_refused(build: Any) -> None:
     if build is build_tflite:
         pytest.importorskip("ai_edge_litert")
     with pytest.raises(InputError, match="add 4 @5x5: it does nothing"):
         build(Network.single(Operator("add", 4, 5, 5, 4)))
+
+
+def test_torch_refuses_an_operator_that_does_nothing() -> None:
+    with pytest.raises(InputError, match="add 4 @5x5: it does nothing"):
+        run_torch(Network.single(Operator("add", 4, 5, 5, 4)))
 
 
 def test_a_missing_package_is_named(monkeypatch: pytest.MonkeyPatch) -> None:

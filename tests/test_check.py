@@ -52,3 +52,6 @@ def test_each_claim_is_checked() -> None:
     assert checked(reduction, worse) == ("a: 3 is rounded up to 2, which is not known to be as good",)
     elsewhere = replace(good, slowdown=0.5, slowdown_ms=9.0)
     assert any("the architecture named" in problem for problem in checked(reduction, elsewhere))
+    assert good.in_band is not None
+    tight = replace(good, in_band=replace(good.in_band, slowdown=good.in_band.slowdown - 0.1))
+    assert any("cannot be ruled out" in problem for problem in checked(reduction, tight))

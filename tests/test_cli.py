@@ -103,6 +103,48 @@ def test_cut_of_a_large_space_within_a_short_budget(workspace):
     assert "slot12" in shown.stdout
 
 
+def test_one_space_for_two_platforms(workspace):
+    both = ("-p", "onnxruntime", "-p", "litert")
+    content = answer(
+        "cut", "small.yaml", *both, "--max-latency", "900", "--max-latency", "1000", "-o", "both", cwd=workspace
+    )
+    assert [entry["max_latency_ms"] for entry in content["platforms"]] == [900, 1000]
+    names = [entry["platform"] for entry in content["platforms"]]
+    assert [entry["certificate"]["platform"] for entry in content["platforms"]] == names
+    assert {"certificate-2.json", "profile-2.jsonl.gz"} <= {path.name for path in (workspace / "both").iterdir()}
+    checked = answer("check-certificate", "both", cwd=workspace)
+    assert [entry["platform"] for entry in checked["platforms"]] == names
+    scored = answer("score", "both", "-p", names[1], cwd=workspace)
+    assert scored["slowest_ms"] != answer("score", "both", cwd=workspace)["slowest_ms"]
+    refused = run("score", "both", "-p", "abacus", cwd=workspace)
+    assert refused.returncode == 2
+    assert "not cut for 'abacus'" in refused.stderr
+    shown = run("cut", "small.yaml", *both, cwd=workspace).stdout
+    assert shown.count("certificate:") == 2
+
+
+def test_measured_losses_extend_the_order(workspace):
+    space = spacecut.load_space(STUDY).restrict({"width": [8, 16]}).reordered({"width": []})
+    spacecut.save_space(space, workspace / "unordered.yaml")
+    (workspace / "losses.csv").write_text("choice,candidate,loss\nwidth,8,0.1\nwidth,16,0.2\n")
+    arguments = ("cut", "unordered.yaml", "-p", "onnxruntime", "--tolerance", "100")
+    assert answer(*arguments, cwd=workspace)["reduced_size"] == "2"
+    content = answer(*arguments, "--quality", "losses.csv", cwd=workspace)
+    assert content["kept"]["width"] == [8]
+    assert content["quality"]["source"] == "losses.csv"
+    assert "losses.csv" in run(*arguments, "--quality", "losses.csv", cwd=workspace).stdout
+
+
+def test_candidates_are_added_on_the_steps(workspace):
+    space = spacecut.load_space(STUDY).restrict({"width": [10, 20, 30, 40]})
+    spacecut.save_space(space, workspace / "off.yaml")
+    content = answer("cut", "off.yaml", "-p", "onnxruntime", "--regrid", "-o", "steps", cwd=workspace)
+    (gained,) = content["regrid"]
+    assert int(content["full_size"]) == 4 + gained["candidates_added"]
+    assert spacecut.load_space(workspace / "steps" / "space.yaml").size == int(content["full_size"])
+    assert "regrid:" in run("cut", "off.yaml", "-p", "onnxruntime", "--regrid", cwd=workspace).stdout
+
+
 def test_a_saved_profile_stands_for_a_platform(workspace):
     content = answer("profile", "small.yaml", "-p", "onnxruntime", "-o", "kept/profile.jsonl.gz", cwd=workspace)
     assert content["operators"] == 6
@@ -111,10 +153,26 @@ def test_a_saved_profile_stands_for_a_platform(workspace):
     assert cut["profile"]["platform"] == content["platform"]
 
 
+def test_an_estimate_says_so_wherever_it_is_shown(workspace):
+    pytest.importorskip("ethosu")
+    pytest.importorskip("ai_edge_quantizer")
+    arguments = ("cut", "small.yaml", "-p", "ethos-u/u55-128", "-o", "npu")
+    content = answer(*arguments, cwd=workspace)
+    assert "Vela" in content["profile"]["platform"]["estimated_by"]
+    assert "ESTIMATED" in content["certificate"]["platform"]
+    for name in ("score", "verify"):
+        assert "Vela" in answer(name, "npu", cwd=workspace)["estimated_by"]
+    with (workspace / "npu" / "verification.csv").open() as file:
+        assert "estimated_ms" in next(csv.reader(file))
+    for shown in (arguments, ("score", "npu"), ("verify", "npu")):
+        assert "Vela: nothing was run" in run(*shown, cwd=workspace).stdout
+    assert answer("score", "npu", cwd=workspace)["fastest_ms"] > 0
+
+
 def test_listings():
     statuses = answer("platforms")["platforms"]
     assert statuses["onnxruntime"]["available"]
-    assert {"openvino", "litert"} <= set(statuses)
+    assert {"openvino", "litert", "litert-builtin", "tflite-runtime", "ncnn", "torch", "ethos-u"} <= set(statuses)
     spaces = answer("spaces")["spaces"]
     assert spaces["metapruning/mobilenet_v1"]["size"] == str(31**13)
     assert run("platforms").stdout
@@ -139,6 +197,13 @@ BAD = {
     "huge size": (("cut", STUDY, "-p", "onnxruntime", "--target-size", "9^999999999999"), "--target-size"),
     "bad budget": (("cut", STUDY, "-p", "onnxruntime", "--budget", "0"), "--budget"),
     "impossible bound": (("cut", "small.yaml", "-p", "onnxruntime", "--max-latency", "1e-9"), "--max-latency"),
+    "the same platform twice": (("cut", STUDY, "-p", "litert", "-p", "litert"), "twice"),
+    "too many bounds": (
+        ("cut", STUDY, "-p", "litert", *("--max-latency", "1") * 2, "-p", "openvino", "--max-latency", "1"),
+        "--max-latency",
+    ),
+    "missing quality": (("cut", "small.yaml", "-p", "onnxruntime", "--quality", "none.csv"), "none.csv"),
+    "regrid and quality": (("cut", STUDY, "-p", "litert", "--regrid", "--quality", "none.csv"), "--regrid"),
     "bad store": (("cut", "small.yaml", "-p", "onnxruntime", "--store", "small.yaml"), "--store"),
     "model that is none": (("cut", "small.yaml", "-p", "small.yaml"), "profile"),
     "no reduction": (("score", "."), "missing"),

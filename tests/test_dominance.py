@@ -189,7 +189,7 @@ def test_dominance_is_not_passed_on() -> None:
     """Each step is within the tolerance and two steps are not: the middle goes up, the lowest has to stay."""
     space = one_choice([1, 2, 3], "larger")
     comparison = compare(model_of(space, by_width(w1=1.0, w2=1.015, w3=1.03)), 0)
-    drops = dominated(comparison, space.choices[0].not_worse(), 0.02)
+    drops = dominated([comparison], space.choices[0].not_worse(), 0.02)
     assert [(drop.candidate, drop.dominator) for drop in drops] == [(1, 2)]
 
 
@@ -198,3 +198,21 @@ def test_a_choice_that_changes_nothing_keeps_its_best() -> None:
     space = space_of({"idle": {"candidates": [3, 1, 2], "order": "larger"}, "free": {"candidates": [1, 2]}}, network)
     reduced = cut(space, GivenProfile(space, lambda _: 1.0), tolerance=0.0).space
     assert [choice.candidates for choice in reduced.choices] == [(3,), (1, 2)]
+
+
+def test_a_decision_says_what_the_candidates_differ_in() -> None:
+    space = space_of(
+        {
+            "width": {"candidates": [4, 8], "order": "larger"},
+            "kernel": {"candidates": [3, 5], "order": "larger"},
+            "word": {"candidates": ["relu", "hardswish"], "order": [["relu", "hardswish"]]},
+            "extra": {"candidates": ["no", "yes"], "order": [["no", "yes"]]},
+        },
+        [
+            {"conv2d": {"out_channels": "width", "kernel": "kernel", "activation": "word"}},
+            {"depthwise_conv2d": {"kernel": 3, "when": "extra == 'yes'"}},
+        ],
+    )
+    reduction = cut(space, GivenProfile(space, lambda operator: float(operator.kind == "conv2d")), tolerance=10.0)
+    found = {decision.choice: decision.differs_in for decision in reduction.decisions if decision.differs_in}
+    assert found == {"width": "channels", "kernel": "kernels", "word": "activations", "extra": "operators"}

@@ -11,8 +11,8 @@ from hypothesis import strategies as st
 from models import GivenProfile, asked_for, enumerated, latencies, random_costs, round_up, space_of, spaces
 
 from spacecut.cut import cut
-from spacecut.cut.inflation import Fronts, latency_band, least_latency
-from spacecut.cut.joint import drops, hull_problems
+from spacecut.cut.inflation import Fronts, best_at, latency_band, least_latency
+from spacecut.cut.joint import Banded, drops, hulls
 from spacecut.errors import InputError
 from spacecut.quality import quality_family
 from spacecut.space import SearchSpace
@@ -41,6 +41,12 @@ def test_the_least_latency_at_every_quality_is_exact(space: SearchSpace, seed: i
     latency, worth = latencies(model, cost, numbers), quality.of(numbers)
     expected = [latency[worth >= level].min() for level in range(quality.best + 1)]
     assert least_latency(model.trellis, quality) == pytest.approx(np.asarray(expected), abs=1e-12)
+    for level in (0, quality.best // 2, quality.best):
+        found = best_at(model.trellis, quality, level)[None]
+        assert quality.of(found)[0] >= level
+        assert model.predict(found)[0] == pytest.approx(expected[level], abs=1e-12)
+    with pytest.raises(InputError, match="no architecture has a quality"):
+        best_at(model.trellis, quality, quality.best + 1)
 
 
 @moderate
@@ -74,27 +80,43 @@ def test_inflation_is_what_enumeration_says(space: SearchSpace, seed: int, data:
 
 
 @moderate
-@given(spaces(), seeds)
-def test_hull_problems_are_solved_exactly_and_the_first_selection_loses_nothing(space: SearchSpace, seed: int) -> None:
+@given(spaces(), seeds, st.data())
+def test_hulls_are_what_enumeration_says_and_the_first_selection_loses_nothing(
+    space: SearchSpace, seed: int, data: st.DataObject
+) -> None:
     cost = random_costs(seed)
     model = GivenProfile(space, cost).latency_model(space)
     numbers = enumerated(space)
     latency = latencies(model, cost, numbers)
-    band = (0.0, float(latency.max()) + 1.0)
-    problems = hull_problems(model, quality_family(space, 5, seed), every(space), band)
-    worth = sum(
-        (values[:, numbers[:, position]] for position, values in enumerate(problems.worth)), np.zeros(len(numbers))
-    )
-    priced = latency - worth
-    assert problems.optimum == pytest.approx(priced.min(axis=1), abs=1e-9)
+    band = (float(latency.min()), float(latency.max()) + 1.0)
+    family = quality_family(space, 5, seed)
+    found = hulls(model, family, every(space), band)
+    kept = [np.asarray(sorted(data.draw(st.sets(st.integers(0, length - 1), min_size=1)))) for length in space.lengths]
+
+    def least(inside: np.ndarray) -> np.ndarray:
+        """Of ``latency - worth`` over some of all architectures, ``[problems, 1]``."""
+        worth = sum(
+            (values[:, numbers[inside, position]] for position, values in enumerate(found.worth)),
+            np.zeros(int(inside.sum())),
+        )
+        return np.asarray((latency[inside] - worth).min(axis=1, keepdims=True))
+
+    assert found.slower(least(np.ones(len(numbers), dtype=bool))) == pytest.approx(0.0, abs=1e-9)
+    # At equal quality no network that is left is faster than the hull says.
+    inside = among(numbers, kept)
+    slower = found.slower(least(inside))[:, 0].reshape(found.level.shape)
+    for quality, levels, full, rows in zip(family, found.level, found.latency, slower, strict=True):
+        worth = quality.of(numbers)
+        for level, ms, more in zip(levels, full, rows, strict=True):
+            enough = inside & (worth >= level - 1e-9)
+            if enough.any():
+                assert latency[enough].min() >= ms * (1 + more) - 1e-9
     protected = [np.zeros(length, dtype=bool) for length in space.lengths]
     sizes = []
-    for kept in drops(model, every(space), protected, band, seed):
+    for left in drops([Banded(model, band)], family, every(space), protected):
         if not sizes:
-            first = hull_problems(model, quality_family(space, 100, seed), every(space), band)
-            again = hull_problems(model, quality_family(space, 100, seed), kept, band)
-            assert again.optimum == pytest.approx(first.optimum, abs=1e-9)
-        sizes.append(sum(map(len, kept)))
+            assert found.slower(least(among(numbers, left))) == pytest.approx(0.0, abs=1e-6)
+        sizes.append(sum(map(len, left)))
     assert sizes == list(range(sizes[0], len(space.lengths) - 1, -1))
 
 
@@ -106,7 +128,8 @@ def test_the_candidate_that_no_front_needs_falls_first() -> None:
     # A width of 3 costs more than one of 4, as on a staircase with a dip.
     model = GivenProfile(space, lambda operator: (1.0, 2.0, 9.0, 3.0)[operator.out_channels - 1]).latency_model(space)
     protected = [np.zeros(4, dtype=bool)] * 3
-    kept = next(drops(model, every(space), protected, latency_band(model)))
+    banded = [Banded(model, latency_band(model))]
+    kept = next(drops(banded, quality_family(space, 100), every(space), protected))
     assert all(2 not in numbers for numbers in kept)
 
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import os
 import signal
@@ -28,7 +29,7 @@ from spacecut.measure import (
     settled,
 )
 from spacecut.measure.plan import covering_sample, plan, sampled_networks
-from spacecut.measure.protocol import Samples, time_program
+from spacecut.measure.protocol import Samples, time_program, timed_run
 from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import Program, get_platform
 from spacecut.space import load_space
@@ -59,6 +60,14 @@ def run_of(task, ms=1.0, error=None, reference=0.0):
     return Run(task, "2026-01-01T00:00:00+00:00", 0.1, (ms, ms), {0: (ms, ms)}, (ms, ms), reference, error)
 
 
+class Timed(Steady):
+    """Has a clock of its own."""
+
+    def run(self):
+        super().run()
+        return 0.5
+
+
 def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
     program = Steady()
     samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0), nodes=False)
@@ -67,6 +76,12 @@ def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
     assert not samples.watched_ms
     assert not samples.node_ms
     assert program.runs == 7
+
+
+def test_a_clock_of_the_platforms_own_counts():
+    assert time_program(Timed(), Protocol(warmup=0, least=3, most=3), nodes=False).total_ms == [0.5] * 3
+    assert timed_run(Timed()) == 0.5
+    assert 1.0 < timed_run(Steady(0.002)) < 1000.0
 
 
 def test_nodes_are_timed_first_and_then_the_whole_without_that():
@@ -143,6 +158,21 @@ def test_store_keeps_runs_by_platform_and_replaces_failures(tmp_path):
     again = Store(path, RECORD)
     assert again.runs() == {task: run_of(task, 2.5)}
     assert Store(path, replace(RECORD, threads=2)).runs() == {}
+
+
+def test_a_store_of_an_earlier_version_is_brought_up_to_date(tmp_path):
+    path = str(tmp_path / "store.sqlite")
+    task = Task("a network", True, 0)
+    store = Store(path, RECORD)
+    store.add(run_of(task))
+    store.close()
+    with sqlite3.connect(path) as connection:
+        for column in ("clock_mhz", "preparing"):
+            connection.execute(f"ALTER TABLE runs DROP COLUMN {column}")
+    assert Store(path, RECORD).runs() == {task: run_of(task)}
+    added = replace(run_of(Task("another", True, 0)), clock_mhz=1980.0, preparing=0.5)
+    Store(path, RECORD).add(added)
+    assert Store(path, RECORD).runs()[added.task] == added
 
 
 def test_store_that_is_no_database_is_an_input_error(tmp_path):
@@ -265,6 +295,50 @@ def test_what_the_passes_do_not_agree_on_is_measured_again(tmp_path, monkeypatch
     assert len(tasks) == len(set(tasks)) == 7  # three networks, twice, and one repair
     assert [task.repeat for task in tasks] == [0] * 3 + [1] * 3 + [2]
     assert tasks[6].network == tasks[0].network
+
+
+def test_a_deterministic_platform_runs_each_network_once_and_more_of_them(tmp_path, monkeypatch):
+    monkeypatch.setattr(Worker, "measure", lambda *_: Samples([1.0], {0: [1.0]}, [1.0]))
+    platform = get_platform("onnxruntime")
+    monkeypatch.setattr(type(platform), "deterministic", True)
+    networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
+    asked = []
+
+    def enough(runs):
+        asked.append(len(runs))
+        return len(runs) >= 16
+
+    for number, (seconds, expected) in enumerate(((1e9, 96), (1e-9, 1))):  # a small space is measured whole
+        store = Store(str(tmp_path / f"{number}.sqlite"), platform_record(platform))
+        runs = Campaign(platform, store, QUICK).cover(networks, Budget(seconds), enough)
+        assert len(runs) == expected
+        assert {run.task.repeat for run in runs} == {0}
+    assert not asked
+    clock = itertools.count()
+    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))  # 1 s a run
+    store = Store(str(tmp_path / "slow.sqlite"), platform_record(platform))
+    runs = Campaign(platform, store, QUICK).cover(networks, Budget(20.0), enough)
+    assert len(runs) == 16
+    assert asked == [8, 16]
+
+
+def test_what_is_prepared_once_is_counted_once(tmp_path, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))  # 1 s a run
+    platform = get_platform("onnxruntime")
+    networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
+    chosen = {}
+    for preparing in (0.0, 0.75):
+        samples = Samples([1.0], {0: [1.0]}, [1.0], 1.0, preparing=preparing)
+        monkeypatch.setattr(Worker, "measure", lambda *_, samples=samples: samples)
+        path = str(tmp_path / f"{preparing}.sqlite")
+        store = Store(path, platform_record(platform))
+        runs = Campaign(platform, store, QUICK).cover(networks, Budget(28.0, passes=3, repairs=0), lambda runs: True)
+        chosen[preparing] = len({run.task.network for run in runs})
+        again = Campaign(platform, Store(path, platform_record(platform)), QUICK)
+        assert again.cover(networks, Budget(28.0, passes=3, repairs=0), lambda runs: True) == runs
+        assert again.measured == 0
+    assert chosen == {0.0: 7, 0.75: 16}  # 28 / 4 runs of 1 s; 28 / (0.75 + 4 * 0.25)
 
 
 def test_no_further_pass_is_made_once_the_runs_will_do(tmp_path, monkeypatch):

@@ -1,5 +1,8 @@
 from __future__ import annotations
 
+import importlib.util
+
+import numpy as np
 import pytest
 
 from spacecut.errors import InputError, PlatformUnavailable
@@ -19,6 +22,66 @@ class TestOpenVino(PlatformContract):
 
 class TestLiteRt(PlatformContract):
     platform_name = "litert"
+
+
+class TestLiteRtBuiltin(PlatformContract):
+    platform_name = "litert-builtin"
+
+
+class TestTfLiteRuntime(PlatformContract):
+    platform_name = "tflite-runtime"
+
+
+class TestNcnn(PlatformContract):
+    platform_name = "ncnn"
+
+
+class TestTorchOnTheCpu(PlatformContract):
+    platform_name = "torch/cpu"
+
+
+class TestTorchOnAGpu(PlatformContract):
+    platform_name = "torch/cuda"
+
+
+class TestTorchOnAGpuInHalfPrecision(PlatformContract):
+    platform_name = "torch/cuda:fp16"
+
+
+class TestTorchOnAGpuInBfloat16(PlatformContract):
+    platform_name = "torch/cuda:bf16"
+
+
+class TestOnnxRuntimeInt8(PlatformContract):
+    platform_name = "onnxruntime:int8"
+
+
+class TestOpenVinoInt8(PlatformContract):
+    platform_name = "openvino:int8"
+
+
+class TestLiteRtInt8(PlatformContract):
+    platform_name = "litert:int8"
+
+
+class TestLiteRtBuiltinInt8(PlatformContract):
+    platform_name = "litert-builtin:int8"
+
+
+class TestTfLiteRuntimeInt8(PlatformContract):
+    platform_name = "tflite-runtime:int8"
+
+
+class TestEthosU55(PlatformContract):
+    platform_name = "ethos-u/u55-128"
+
+
+class TestEthosU65(PlatformContract):
+    platform_name = "ethos-u/u65-256:int8"
+
+
+class TestEthosU85(PlatformContract):
+    platform_name = "ethos-u/u85-512"
 
 
 def test_names_are_taken_apart():
@@ -45,6 +108,44 @@ def test_a_missing_runtime_says_what_to_install(monkeypatch):
     assert not platform_statuses()["litert"].available
     with pytest.raises(PlatformUnavailable, match="pip install ai-edge-litert"):
         get_platform("litert")
+
+
+@pytest.mark.parametrize(
+    ("name", "module", "package"),
+    [
+        ("litert:int8", "ai_edge_quantizer", "ai-edge-quantizer"),
+        ("tflite-runtime:int8", "ai_edge_quantizer", "ai-edge-quantizer"),
+        ("openvino:int8", "nncf", "nncf"),
+    ],
+)
+def test_a_missing_quantiser_says_what_to_install(name, module, package, monkeypatch):
+    pytest.importorskip(name.partition(":")[0].replace("litert", "ai_edge_litert").replace("tflite-", "tflite_"))
+    found = importlib.util.find_spec
+    monkeypatch.setattr(importlib.util, "find_spec", lambda asked: None if asked == module else found(asked))
+    status = platform_statuses()[name.partition(":")[0]]
+    assert status.available
+    assert "int8" not in status.precisions
+    assert f"pip install {package}" in status.lacking["int8"]
+    with pytest.raises(PlatformUnavailable, match=f"pip install {package}"):
+        get_platform(name)
+
+
+def test_a_gpu_that_is_not_there_is_a_platform_that_is_not_there():
+    torch = pytest.importorskip("torch")
+    if torch.cuda.is_available():
+        pytest.skip("there is a GPU")
+    with pytest.raises(PlatformUnavailable, match=r"torch/cuda cannot run here: torch .* CUDA"):
+        get_platform("torch/cuda")
+    with pytest.raises(InputError, match="it offers fp32"):
+        get_platform("torch/cpu:int4")
+
+
+def test_a_numpy_that_tflite_runtime_fails_on_is_named(monkeypatch):
+    pytest.importorskip("tflite_runtime")
+    monkeypatch.setattr(np, "__version__", "2.3.1")
+    status = platform_statuses()["tflite-runtime"]
+    assert not status.available
+    assert "numpy<2" in status.reason
 
 
 @pytest.mark.parametrize(

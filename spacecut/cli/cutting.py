@@ -8,8 +8,8 @@ from typing import Annotated, Any
 
 import typer
 
-from spacecut.cli.output import Json, emit, out, progress, recorded_json
-from spacecut.cut import TOLERANCE, Reduction
+from spacecut.cli.output import Json, emit, estimated_by, out, progress, recorded_json
+from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
 from spacecut.latency import AnyProfile, RecordedPlatform, load_profile, predict_network
@@ -18,7 +18,8 @@ from spacecut.measure import DEFAULT_STORE, Budget
 from spacecut.operators import Network
 from spacecut.operators.onnx_reader import read_onnx
 from spacecut.platforms import get_platform
-from spacecut.report import show_prediction, show_profile, show_reduction
+from spacecut.quality import QualityTable, read_quality
+from spacecut.report import show_estimate, show_prediction, show_profile, show_reduction, write_reduction_page
 from spacecut.space import SearchSpace, load_space
 
 __all__ = ["cut", "predict", "profile"]
@@ -67,7 +68,16 @@ def profile(
 
 def cut(
     space: Space,
-    platform: Platform,
+    platforms: Annotated[
+        list[str],
+        typer.Option(
+            "--platform",
+            "-p",
+            help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile or recorded platform; again for each further "
+            "platform that the one space left is for.",
+            show_default=False,
+        ),
+    ],
     tolerance: Annotated[
         float | None, typer.Option(help="Share that a better candidate may be slower.", show_default=str(TOLERANCE))
     ] = None,
@@ -76,8 +86,20 @@ def cut(
         typer.Option(help="Instead: keep what the best networks need most, so many architectures, such as 4^13."),
     ] = None,
     max_latency: Annotated[
-        float | None, typer.Option(help="Also drop what is in no architecture of at most so many ms.")
+        list[float] | None,
+        typer.Option(
+            help="Also drop what is in no architecture of at most so many ms; once, or once for each platform.",
+            show_default=False,
+        ),
     ] = None,
+    quality: Annotated[
+        Path | None,
+        typer.Option(help="CSV of what was measured of accuracy: losses of candidates or accuracies of architectures."),
+    ] = None,
+    steps: Annotated[
+        bool,
+        typer.Option("--regrid", help="Add the widths on the platform's steps that the grid misses; measures twice."),
+    ] = False,
     threads: Threads = 1,
     batch: Batch = 1,
     store: StoreUrl = DEFAULT_STORE,
@@ -85,19 +107,42 @@ def cut(
     output: Annotated[Path | None, typer.Option("--output", "-o", help="Directory for the reduced space.")] = None,
     as_json: Json = False,
 ) -> None:
-    """Cut a search space by what is measured on a platform; profiles first if it must."""
+    """Cut a search space by what is measured on a platform, or on several; profiles first if it must."""
     if tolerance is not None and target_size is not None:
         raise InputError("--tolerance and --target-size are two ways to say how far to cut; give one of them")
-    size = None if target_size is None else _size(target_size)
-    share = TOLERANCE if tolerance is None else tolerance
-    full = load_space(space)
-    measured = _profiled(full, platform, threads, batch, store, budget)
-    reduction = cut_space(full, measured, tolerance=share, target_size=size, max_latency=max_latency)
-    files = reduction.save(output) if output is not None else []
-    if as_json:
-        emit("cut", {**_reduction_json(reduction), "files": [str(path) for path in files]})
+    if steps and quality is not None:
+        raise InputError("--regrid adds candidates of which --quality tells nothing; give one of them")
+    if twice := [name for name in platforms if platforms.count(name) > 1]:
+        raise InputError(f"--platform {twice[0]} is given twice; give each platform once")
+    bounds = max_latency or None
+    if bounds is not None and len(bounds) not in (1, len(platforms)):
+        raise InputError(f"--max-latency is given {len(bounds)} times for {len(platforms)} platforms; give one, or all")
+    space_given = load_space(space)
+    asked: dict[str, Any] = {
+        "tolerance": TOLERANCE if tolerance is None else tolerance,
+        "target_size": None if target_size is None else _size(target_size),
+        "max_latency": bounds[0] if bounds is not None and len(bounds) == 1 else bounds,
+    }
+    known = None if quality is None else read_quality(quality, space_given)
+
+    def profiled(subject: SearchSpace) -> list[AnyProfile]:
+        return [_profiled(subject, platform, threads, batch, store, budget) for platform in platforms]
+
+    profiles = profiled(space_given)
+    if steps:
+        full = regrid(space_given, profiles, asked["tolerance"])
+        profiles = profiled(full)
+        reduction = cut_space(full, profiles, **asked)
+        gains = gain(reduction, cut_space(space_given, profiles, **asked))
     else:
-        show_reduction(out(), reduction, files)
+        reduction, gains = cut_space(space_given, profiles, quality=known, **asked), []
+    files = []
+    if output is not None:
+        files = sorted([*reduction.save(output), write_reduction_page(output)])
+    if as_json:
+        emit("cut", {**_reduction_json(reduction, gains, known), "files": [str(path) for path in files]})
+    else:
+        show_reduction(out(), reduction, files, gains, known)
 
 
 def predict(
@@ -110,12 +155,15 @@ def predict(
 ) -> None:
     """Predict a model's latency, operator by operator; measures its operators first if it must."""
     network = read_onnx(model)
-    prediction = predict_network(network, _profiled(network, platform, threads, batch, store, Budget.seconds))
+    measured = _profiled(network, platform, threads, batch, store, Budget.seconds)
+    prediction = predict_network(network, measured)
     if as_json:
         shares = [{**asdict(share), "operator": str(share.operator)} for share in prediction.shares]
-        emit("predict", {"model": str(model), **asdict(prediction), "shares": shares})
+        told = {"model": str(model), "estimated_by": estimated_by(measured)}
+        emit("predict", {**told, **asdict(prediction), "shares": shares})
     else:
         show_prediction(out(), prediction)
+        show_estimate(out(), measured)
 
 
 def _profiled(
@@ -156,17 +204,44 @@ def _profile_json(profile: AnyProfile) -> dict[str, Any]:
     }
 
 
-def _reduction_json(reduction: Reduction) -> dict[str, Any]:
+def _reduction_json(reduction: Reduction, gains: list[Gain], quality: QualityTable | None) -> dict[str, Any]:
     return {
         "space": reduction.full.name,
         "full_size": str(reduction.full.size),
         "reduced_size": str(reduction.space.size),
         "tolerance": reduction.tolerance,
         "target_size": None if reduction.target_size is None else str(reduction.target_size),
-        "max_latency_ms": reduction.max_latency,
         "kept": {choice.name: list(choice.candidates) for choice in reduction.space.choices},
-        "decisions": [asdict(decision) for decision in reduction.decisions],
-        "certificate": reduction.certificate.as_json(),
-        "front_inflation": None if reduction.inflation is None else reduction.inflation.as_json(),
-        "profile": _profile_json(reduction.profile),
+        **_outcome_json(reduction.outcomes[0]),
+        "platforms": [
+            {"platform": outcome.certificate.platform, **_outcome_json(outcome)} for outcome in reduction.outcomes
+        ],
+        "regrid": [
+            {
+                "platform": found.platform,
+                "candidates_added": found.added,
+                "grid_size": str(found.grid_size),
+                "grid_front_inflation": found.grid.as_json(),
+                "front_inflation": found.steps.as_json(),
+                "faster": found.faster,
+            }
+            for found in gains
+        ],
+        "quality": None
+        if quality is None
+        else {
+            "source": quality.source,
+            "architectures": quality.architectures,
+            "rank_correlation": quality.rank_correlation if quality.architectures else None,
+        },
+    }
+
+
+def _outcome_json(outcome: Outcome) -> dict[str, Any]:
+    return {
+        "max_latency_ms": outcome.max_latency,
+        "decisions": [asdict(decision) for decision in outcome.decisions],
+        "certificate": outcome.certificate.as_json(),
+        "front_inflation": None if outcome.inflation is None else outcome.inflation.as_json(),
+        "profile": _profile_json(outcome.profile),
     }

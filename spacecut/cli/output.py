@@ -13,10 +13,10 @@ import typer
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
-from spacecut.latency import RecordedPlatform
+from spacecut.latency import AnyProfile, RecordedPlatform
 from spacecut.measure import Progress as Told
 
-__all__ = ["JSON_VERSION", "Json", "emit", "out", "progress", "recorded_json", "terminal"]
+__all__ = ["JSON_VERSION", "Json", "emit", "estimated_by", "out", "progress", "recorded_json", "terminal"]
 
 JSON_VERSION = 1
 
@@ -41,6 +41,11 @@ def emit(command: str, content: Mapping[str, Any]) -> None:
 def recorded_json(recorded: RecordedPlatform) -> dict[str, Any]:
     """All that a recorded platform's file says."""
     return {"platform": recorded.platform, **asdict(recorded)}
+
+
+def estimated_by(profile: AnyProfile) -> str | None:
+    """What estimated the latencies where none was measured."""
+    return None if isinstance(profile, RecordedPlatform) else profile.platform.estimated_by or None
 
 
 @contextmanager

@@ -1,9 +1,9 @@
 """What a reduced space cannot lose: the exact worst case over all architectures of the full space.
 
 The round-up map replaces every dropped candidate by its dominator, so that every architecture of the full space has
-one in the reduced space that is at least as good in every choice. How much slower can that one be? The latency of
-both is a sum over the same factors, so the largest difference, and by Dinkelbach's method (Management Science 13,
-1967) the largest ratio, are found exactly by max-sum over the factors.
+one in the reduced space that is at least as good in every choice. How much slower can that one be? The largest
+difference is found exactly by max-sum over the factors, and by Dinkelbach's method (Management Science 13, 1967) so is
+the largest ratio.
 """
 
 from __future__ import annotations
@@ -15,8 +15,9 @@ from typing import Any
 
 import numpy as np
 
-from spacecut.latency import LatencyModel, SumTable, Trellis
-from spacecut.latency.elimination import minimum
+from spacecut.cut.band import InBand, within_band
+from spacecut.cut.rounding import Rounding, picked
+from spacecut.latency import LatencyModel
 from spacecut.space import Candidate
 
 __all__ = ["Certificate", "certify"]
@@ -38,6 +39,7 @@ class Certificate:
         rounded: What that architecture is rounded up to.
         model_error: The model's relative error on whole networks: what the figures above are known within.
         round_up: For each choice, the dropped candidates with what each is rounded up to.
+        in_band: The same for architectures between two latencies; None where that is not defined.
     """
 
     platform: str
@@ -49,6 +51,7 @@ class Certificate:
     rounded: Mapping[str, Candidate]
     model_error: float
     round_up: Mapping[str, Sequence[tuple[Candidate, Candidate]]]
+    in_band: InBand | None = None
 
     def as_json(self) -> dict[str, Any]:
         """The certificate as plain data: sizes as text, since they outgrow what JSON readers hold; unknown is null."""
@@ -65,16 +68,21 @@ class Certificate:
         Raises:
             ValueError, KeyError, TypeError: It is no certificate.
         """
-        fields = {key: content[key] for key in cls.__dataclass_fields__}
+        fields = {key: content[key] for key in cls.__dataclass_fields__ if key != "in_band"}
         fields.update(full_size=int(fields["full_size"]), reduced_size=int(fields["reduced_size"]))
         for name, unknown in _UNKNOWN.items():
             fields[name] = unknown if fields[name] is None else float(fields[name])
         round_up = {name: [(old, new) for old, new in pairs] for name, pairs in dict(fields["round_up"]).items()}
-        return cls(**{**fields, "round_up": round_up})
+        band = content.get("in_band")
+        return cls(**{**fields, "round_up": round_up, "in_band": None if band is None else InBand(**band)})
 
 
 def certify(
-    model: LatencyModel, maps: Sequence[np.ndarray], possible: Sequence[np.ndarray], platform: str
+    model: LatencyModel,
+    maps: Sequence[np.ndarray],
+    possible: Sequence[np.ndarray],
+    platform: str,
+    band: tuple[float, float],
 ) -> Certificate:
     """Certify a round-up map.
 
@@ -83,30 +91,15 @@ def certify(
         maps: For each choice, the candidate number that each candidate is rounded up to.
         possible: For each choice, candidate numbers to certify over: all but those that a latency bound rules out.
         platform: What the model was measured on.
+        band: Latencies in ms that are certified apart.
     """
     space = model.space
-    images = [chosen[numbers] for chosen, numbers in zip(maps, possible, strict=True)]
-    before = [table.over(possible) for table in model.tables]
-    after = [table.over(images) for table in model.tables]
-    lengths = [len(numbers) for numbers in possible]
-
-    def largest(weight: float) -> tuple[float, np.ndarray]:
-        """Maximum of rounded latency minus ``weight`` times latency, and where: positions in ``possible``."""
-        tables = [SumTable(old.scope, weight * old.values - new.values) for old, new in zip(before, after, strict=True)]
-        value, taken = minimum(Trellis(lengths, tables))
-        return (1 - weight) * model.correction.overhead_ms - value, taken
-
-    def ratio(taken: np.ndarray) -> float:
-        old, new = (float(model.predict(_picked(numbers, taken)[None])[0]) for numbers in (possible, images))
-        if old <= 0:
-            return float("inf") if new > 0 else 1.0
-        return new / old
-
-    slowdown_ms, worst = largest(1.0)
-    factor = ratio(worst)
+    rounding = Rounding(model, maps, possible)
+    slowdown_ms, worst = rounding.largest(1.0)
+    factor = _ratio(rounding, worst)
     while np.isfinite(factor):
-        _, taken = largest(factor)
-        if (higher := ratio(taken)) <= factor:
+        _, taken = rounding.largest(factor)
+        if (higher := _ratio(rounding, taken)) <= factor:
             break
         worst, factor = taken, higher
     pairs = {
@@ -115,20 +108,25 @@ def certify(
             for old, new in zip(numbers, rounded, strict=True)
             if old != new
         ]
-        for choice, numbers, rounded in zip(space.choices, possible, images, strict=True)
+        for choice, numbers, rounded in zip(space.choices, possible, rounding.images, strict=True)
     }
+    slowdown = max(factor - 1.0, 0.0)
     return Certificate(
         platform,
         space.size,
-        math.prod(len(np.unique(rounded)) for rounded in images),
+        math.prod(len(np.unique(rounded)) for rounded in rounding.images),
         max(slowdown_ms, 0.0),
-        max(factor - 1.0, 0.0),
-        space.decode(_picked(possible, worst)),
-        space.decode(_picked(images, worst)),
+        slowdown,
+        space.decode(picked(possible, worst)),
+        space.decode(picked(rounding.images, worst)),
         model.correction.error,
         pairs,
+        within_band(rounding, slowdown, band) if np.isfinite(slowdown) else None,
     )
 
 
-def _picked(numbers: Sequence[np.ndarray], taken: np.ndarray) -> np.ndarray:
-    return np.asarray([row[position] for row, position in zip(numbers, taken, strict=True)], dtype=np.int64)
+def _ratio(rounding: Rounding, taken: np.ndarray) -> float:
+    old, new = rounding.latencies(taken)
+    if old <= 0:
+        return float("inf") if new > 0 else 1.0
+    return new / old

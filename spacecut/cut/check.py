@@ -13,6 +13,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spacecut.cut.band import bound_at
 from spacecut.cut.certificate import Certificate
 from spacecut.latency import LatencyModel
 from spacecut.space import SearchSpace
@@ -75,6 +76,13 @@ def check_certificate(full: SearchSpace, reduced: SearchSpace, certificate: Cert
         problems.append(f"an architecture is slowed down by {slower:.6g} ms, not {certificate.slowdown_ms:.6g} ms")
     if certificate.slowdown > 0 and not math.isclose(slowdown, certificate.slowdown, rel_tol=1e-6, abs_tol=1e-9):
         problems.append(f"the architecture named is slowed down by {slowdown:.4%}, not {certificate.slowdown:.4%}")
+    if (band := certificate.in_band) is not None:
+        proved = bound_at(band.weight, _largest(model, sources, images, band.weight), band.low_ms, band.high_ms)
+        if not proved <= band.slowdown + _RELATIVE * scale / band.low_ms:
+            problems.append(
+                f"between {band.low_ms:.6g} and {band.high_ms:.6g} ms a slow-down of {proved:.4%} cannot be ruled out; "
+                f"{band.slowdown:.4%} is claimed"
+            )
     return Check(tuple(problems), slowdown, excess)
 
 

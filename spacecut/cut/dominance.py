@@ -1,4 +1,4 @@
-"""The one rule of the cut: drop a candidate when a better one is not slower on this platform, in every context.
+"""The one rule of the cut: drop a candidate when a better one is not slower on the platform, in every context.
 
 A candidate's context is what the neighbouring choices take. Two candidates are compared through every operator that
 they touch. The better one must not be slower in any context by more than the noise explains, nor on average over the
@@ -7,6 +7,7 @@ contexts, where the noise is smaller; a tolerance, as a share of the latency of 
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -85,34 +86,39 @@ def compare(model: LatencyModel, position: int) -> Comparison:
     return Comparison(own, mean, np.sqrt(squared), worst, tuple(pieces))
 
 
-def dominated(comparison: Comparison, not_worse: np.ndarray, tolerance: float) -> list[Drop]:
-    """Which candidates fall, each to a better one that is kept.
+def dominated(comparisons: Sequence[Comparison], not_worse: np.ndarray, tolerance: float) -> list[Drop]:
+    """Which candidates fall, each to a better one that is kept and that is not slower on any platform.
 
     Args:
-        comparison: Of all pairs.
+        comparisons: Of all pairs, one for each platform.
         not_worse: The quality order, ``[i, j]``: ``j`` is at least as good as ``i``.
         tolerance: Share of the touched layers' latency that a replacement may cost.
     """
     count = len(not_worse)
-    allowed = comparison.not_slower(tolerance) & not_worse & ~np.eye(count, dtype=bool)
+    allowed = not_worse & ~np.eye(count, dtype=bool)
+    for comparison in comparisons:
+        allowed &= comparison.not_slower(tolerance)
     # Better ones first, so that a dominator is known to be kept; of equally good ones the fastest.
-    order = sorted(range(count), key=lambda number: (int(not_worse[number].sum()), comparison.own[number], -number))
+    own = np.sum([_relative(comparison, comparison.own) for comparison in comparisons], axis=0)
+    order = sorted(range(count), key=lambda number: (int(not_worse[number].sum()), own[number], -number))
     kept = np.zeros(count, dtype=bool)
     drops = []
     for candidate in order:
         dominators = np.flatnonzero(allowed[candidate] & kept)
         if len(dominators):
-            drops.append(Drop(candidate, int(dominators[np.argmin(comparison.mean[candidate, dominators])])))
+            drops.append(Drop(candidate, _fastest(comparisons, candidate, dominators)))
         else:
             kept[candidate] = True
     return drops
 
 
-def rounded_up(comparison: Comparison, not_worse: np.ndarray, start: np.ndarray, kept: np.ndarray) -> list[Drop]:
+def rounded_up(
+    comparisons: Sequence[Comparison], not_worse: np.ndarray, start: np.ndarray, kept: np.ndarray
+) -> list[Drop]:
     """What takes the place of those candidates that were dropped: the fastest of the better ones that are kept.
 
     Args:
-        comparison: Of all pairs.
+        comparisons: Of all pairs, one for each platform.
         not_worse: The quality order, ``[i, j]``: ``j`` is at least as good as ``i``.
         start: Candidate numbers there were.
         kept: Candidate numbers there are.
@@ -120,5 +126,16 @@ def rounded_up(comparison: Comparison, not_worse: np.ndarray, start: np.ndarray,
     found = []
     for candidate in np.setdiff1d(start, kept).tolist():
         better = kept[not_worse[candidate, kept]]
-        found.append(Drop(candidate, int(better[comparison.mean[candidate, better].argmin()]) if len(better) else None))
+        found.append(Drop(candidate, _fastest(comparisons, candidate, better) if len(better) else None))
     return found
+
+
+def _fastest(comparisons: Sequence[Comparison], candidate: int, others: np.ndarray) -> int:
+    """Which of some others slows a candidate's place down least, over all platforms."""
+    slower = np.sum([_relative(comparison, comparison.mean[candidate, others]) for comparison in comparisons], axis=0)
+    return int(others[np.argmin(slower)])
+
+
+def _relative(comparison: Comparison, values: np.ndarray) -> np.ndarray:
+    """Milliseconds as shares of what the layers touched take on that platform, so that platforms can be added up."""
+    return np.asarray(values / max(float(comparison.own.mean()), np.finfo(float).tiny))

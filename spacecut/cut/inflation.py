@@ -7,7 +7,8 @@ functions and a band of latencies.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections import deque
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -17,7 +18,7 @@ from spacecut.errors import InputError
 from spacecut.latency import LatencyModel, Trellis
 from spacecut.quality import Quality
 
-__all__ = ["BAND", "Fronts", "Inflation", "affordable_functions", "latency_band", "least_latency"]
+__all__ = ["BAND", "Fronts", "Inflation", "affordable_functions", "best_at", "latency_band", "least_latency"]
 
 BAND = (0.1, 0.9)
 """From which to which share of the range between the fastest and the slowest architecture fronts are compared."""
@@ -60,11 +61,11 @@ class Inflation:
         }
 
 
-def latency_band(model: LatencyModel, max_latency: float | None = None) -> tuple[float, float]:
+def latency_band(model: LatencyModel, max_latency: float = np.inf) -> tuple[float, float]:
     """The latencies in ms that fronts are compared between; not above ``max_latency``."""
     fastest, slowest = model.fastest()[0], model.slowest()[0]
     low, high = (fastest + share * (slowest - fastest) for share in BAND)
-    if max_latency is not None and max_latency < high:
+    if max_latency < high:
         low, high = fastest + BAND[0] * (max_latency - fastest), max_latency
     return low, high
 
@@ -76,17 +77,43 @@ def affordable_functions(trellis: Trellis) -> int:
 
 def least_latency(trellis: Trellis, quality: Quality) -> np.ndarray:
     """Least sum of any architecture of at least each quality, ``[best + 1]``; infinite where there is none."""
+    (values,) = deque(_from_the_end(trellis, quality), maxlen=1)
+    return np.asarray(trellis.constant + values[0])
+
+
+def best_at(trellis: Trellis, quality: Quality, level: int) -> np.ndarray:
+    """Candidate numbers ``[choices]`` of the fastest architecture of at least a quality.
+
+    Raises:
+        InputError: No architecture is so good.
+    """
+    stages = list(_from_the_end(trellis, quality))[::-1]
+    if level > quality.best or not np.isfinite(stages[0][0, max(level, 0)]):
+        raise InputError(f"no architecture has a quality of {level}; the best has {quality.best}")
+    state, left, taken = 0, max(level, 0), []
+    for stage, after in zip(trellis.stages, stages[1:], strict=True):
+        remaining = np.maximum(left - quality.worth[stage.choice], 0)
+        candidate = int(np.argmin(stage.cost[state] + after[stage.target[state], remaining]))
+        taken.append(candidate)
+        state, left = int(stage.target[state, candidate]), int(remaining[candidate])
+    return trellis.assignment(np.asarray(taken, dtype=np.int64))
+
+
+def _from_the_end(trellis: Trellis, quality: Quality) -> Iterator[np.ndarray]:
+    """Least cost from each state to the end at each quality yet to be had, ``[states, best + 1]``; the end first."""
     best = quality.best
-    levels = np.arange(best + 1)
     values = np.full((1, best + 1), np.inf)
     values[0, 0] = 0.0
+    yield values
     for stage in reversed(trellis.stages):
         fresh = np.full((stage.cost.shape[0], best + 1), np.inf)
         for candidate, worth in enumerate(quality.worth[stage.choice].tolist()):
-            onward = values[stage.target[:, candidate]][:, np.maximum(levels - worth, 0)]
-            np.minimum(fresh, onward + stage.cost[:, candidate, None], out=fresh)
+            onward = values[stage.target[:, candidate]] + stage.cost[:, candidate, None]
+            enough, short = fresh[:, :worth], fresh[:, worth:]
+            np.minimum(enough, onward[:, :1], out=enough)
+            np.minimum(short, onward[:, : short.shape[1]], out=short)
         values = fresh
-    return np.asarray(trellis.constant + values[0])
+        yield values
 
 
 class Fronts:

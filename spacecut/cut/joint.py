@@ -1,10 +1,11 @@
 """Choosing what to keep jointly over all choices, so that the fronts of many quality functions move least.
 
-A point of a front's convex hull is the best network for a price of latency: the least of ``latency - worth`` with the
+A point of a front's convex hull is the best network for a price of quality: the least of ``latency - worth`` with the
 worths scaled to milliseconds. For many functions and prices at once one forward and one backward pass over the trellis
-give every candidate's min-marginal, and with it what dropping it costs each problem: the best network without it is
-the least min-marginal of the others. So candidates are dropped one by one, always the one that costs least for the
-share of the space that goes with it (backward elimination), and uneven numbers of candidates come of themselves.
+give every candidate's min-marginal, and with it what is left to each price without it: the least min-marginal of the
+others. All prices of a function together tell the hull that is left, and so how much slower it is at equal quality.
+Candidates are dropped one by one, always the one that costs least for the share of the space that goes with it
+(backward elimination), and uneven numbers of candidates come of themselves.
 """
 
 from __future__ import annotations
@@ -16,45 +17,71 @@ import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel, Trellis
-from spacecut.quality import Quality, quality_family
+from spacecut.quality import Quality
 
-__all__ = ["FUNCTIONS", "SEED", "Problems", "drops", "hull_problems"]
+__all__ = ["FUNCTIONS", "SEED", "Banded", "Hulls", "drops", "hulls"]
 
-_PRICES = np.geomspace(0.01, 100.0, 25)
+_PRICES = np.append(0.0, np.geomspace(0.01, 100.0, 25))
 """Multiples of (slowest - fastest) / (best quality) that a unit of quality may be worth."""
 FUNCTIONS = 100
-"""Quality functions that a selection is made on."""
+"""Quality functions that a selection is made on, on each platform."""
 SEED = 0
 """Of these functions; those that a selection is judged on are drawn from other seeds."""
-_CHUNK = 4_000_000  # numbers held at once
-_TAIL = 0.3  # how much the worst problems weigh beside the mean
+_HELD = 400_000  # numbers in an array that is gone over again and again
+_POINTS = 16  # of a hull, evenly over the band
+_TAIL = 0.3  # how much the worst points weigh beside the mean
 _TAIL_POWER = 8
 _SAME = 1e-9
 
 
 @dataclass(frozen=True)
-class Problems:
-    """Quality functions with a price each: minimise latency less what the candidates are worth.
+class Banded:
+    """A platform's latency over the full space, and the latencies in ms of the fronts that count."""
+
+    model: LatencyModel
+    band: tuple[float, float]
+
+
+@dataclass(frozen=True)
+class Hulls:
+    """The convex hulls of the fronts of quality functions.
+
+    A problem is a function with a price: minimise latency less what the candidates are worth at that price. The
+    problems of one function follow each other.
 
     Attributes:
         worth: For each choice, ms that each candidate is worth, ``[problems, candidates]``.
-        optimum: The least ``latency - worth`` over the full space, ms, ``[problems]``.
-        latency: Of the network that reaches it, ms, ``[problems]``.
+        inside: Whether the network that solves a problem lies in the band, ``[problems]``.
+        price: ms that one more of quality is worth, ``[functions, prices]``.
+        level: Qualities at which hulls are compared, ``[functions, points]``.
+        latency: Of the full space's hull there, ms, ``[functions, points]``.
     """
 
     worth: tuple[np.ndarray, ...]
-    optimum: np.ndarray
+    inside: np.ndarray
+    price: np.ndarray
+    level: np.ndarray
     latency: np.ndarray
 
     def over(self, kept: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The worths of some candidates of each choice."""
         return [worth[:, numbers] for worth, numbers in zip(self.worth, kept, strict=True)]
 
+    def slower(self, least: np.ndarray) -> np.ndarray:
+        """How much slower hulls become at equal quality, ``[functions * points, selections]``; 0.01 is 1 %.
 
-def hull_problems(
+        Args:
+            least: The least ``latency - worth`` that a selection leaves, ``[problems, selections]``.
+        """
+        found = _hull(least.reshape(*self.price.shape, -1), self.price, self.level)
+        slower = found / self.latency[:, :, None] - 1
+        return np.asarray(np.maximum(slower, 0.0).reshape(-1, least.shape[1]))
+
+
+def hulls(
     model: LatencyModel, family: Sequence[Quality], candidates: Sequence[np.ndarray], band: tuple[float, float]
-) -> Problems:
-    """All prices of all functions whose best network lies in a band of latencies.
+) -> Hulls:
+    """The hulls of all functions that have a best network in a band of latencies.
 
     Args:
         model: Latency over the full space.
@@ -66,64 +93,99 @@ def hull_problems(
         InputError: No best network lies in the band.
     """
     span = model.slowest()[0] - model.fastest()[0]
-    prices = [_PRICES * span / max(quality.best, 1) for quality in family]
+    best = np.asarray([quality.best for quality in family], dtype=float)
+    price = _PRICES * span / np.maximum(best, 1)[:, None]
     worth = [
-        np.concatenate([np.outer(price, quality.worth[choice]) for price, quality in zip(prices, family, strict=True)])
+        np.concatenate([np.outer(row, quality.worth[choice]) for row, quality in zip(price, family, strict=True)])
         for choice in range(len(model.space.choices))
     ]
     optimum, latency = _solve(model.trellis_over(candidates), [w[:, n] for w, n in zip(worth, candidates, strict=True)])
-    inside = (latency >= band[0]) & (latency <= band[1])
-    if not inside.any():
+    inside = (latency >= band[0] * (1 - _SAME)) & (latency <= band[1] * (1 + _SAME))
+    some = inside.reshape(price.shape).any(axis=1)
+    if not some.any():
         raise InputError(f"no best network takes {band[0]:.6g} to {band[1]:.6g} ms; raise --max-latency")
-    return Problems(tuple(values[inside] for values in worth), optimum[inside], latency[inside])
+    each = np.repeat(some, price.shape[1])
+    optimum, price = optimum.reshape(price.shape)[some], price[some]
+    level = np.stack(
+        [
+            ((ms - optimum[:, 1:]) / np.maximum(price[:, 1:], np.finfo(float).tiny)).min(axis=1).clip(0, best[some])
+            for ms in np.linspace(*band, _POINTS)
+        ],
+        axis=1,
+    )
+    found = _hull(optimum[:, :, None], price, level)[:, :, 0]
+    return Hulls(tuple(values[each] for values in worth), inside[each], price, level, found)
+
+
+def _hull(least: np.ndarray, price: np.ndarray, level: np.ndarray) -> np.ndarray:
+    """Least latency ``[functions, points, selections]`` at each quality, by Lagrangian duality.
+
+    ``least`` is ``latency - price * quality`` at its least, ``[functions, prices, selections]``.
+    """
+    found = np.full((*level.shape, least.shape[2]), -np.inf)
+    for values, row in zip(least.swapaxes(0, 1), price.T, strict=True):
+        np.maximum(found, values[:, None, :] + (row[:, None] * level)[:, :, None], out=found)
+    return found
 
 
 def drops(
-    model: LatencyModel,
+    platforms: Sequence[Banded],
+    family: Sequence[Quality],
     start: Sequence[np.ndarray],
     protected: Sequence[np.ndarray],
-    band: tuple[float, float],
-    seed: int = SEED,
 ) -> Iterator[list[np.ndarray]]:
-    """Drop candidates one by one, the cheapest for the fronts first.
+    """Drop candidates one by one, the cheapest for the fronts of all platforms first.
 
     Args:
-        model: Latency over the full space.
+        platforms: Latency over the full space, and the fronts that count.
+        family: Quality functions to select on.
         start: For each choice, the candidate numbers to choose from.
         protected: For each choice, whether a candidate must stay, ``[candidates]``.
-        band: Latencies in ms of the fronts that count.
-        seed: Of the quality functions that the selection is made on.
 
     Yields:
         What is kept, beginning with those candidates that any best network uses, until none is left to drop.
     """
-    problems = hull_problems(model, quality_family(model.space, FUNCTIONS, seed), start, band)
-    marginals = _min_marginals(model.trellis_over(start), problems.over(start))
-    kept = []
-    for numbers, values, stays in zip(start, marginals, protected, strict=True):
-        best = values.min(axis=1, keepdims=True) + _SAME * problems.latency[:, None]
-        kept.append(numbers[(values <= best).any(axis=0) | stays[numbers]])
+    every = [hulls(platform.model, family, start, platform.band) for platform in platforms]
+
+    def marginals(kept: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
+        return [
+            _min_marginals(platform.model.trellis_over(kept), found.over(kept))
+            for platform, found in zip(platforms, every, strict=True)
+        ]
+
+    kept = list(start)
+    used = [stays[numbers] for stays, numbers in zip(protected, start, strict=True)]
+    for found, each in zip(every, marginals(start), strict=True):
+        for choice, values in enumerate(each):
+            best = values.min(axis=1, keepdims=True) + _SAME * found.latency.max()
+            used[choice] = used[choice] | ((values <= best) & found.inside[:, None]).any(axis=0)
+    kept = [numbers[needed] for numbers, needed in zip(start, used, strict=True)]
     while True:
         yield kept
-        marginals = _min_marginals(model.trellis_over(kept), problems.over(kept))
-        found = _cheapest(marginals, problems, [stays[n] for stays, n in zip(protected, kept, strict=True)])
-        if found is None:
+        fixed = [stays[numbers] for stays, numbers in zip(protected, kept, strict=True)]
+        cheapest = _cheapest(marginals(kept), every, fixed)
+        if cheapest is None:
             return
-        choice, place = found
+        choice, place = cheapest
         kept = [np.delete(numbers, place) if at == choice else numbers for at, numbers in enumerate(kept)]
 
 
 def _cheapest(
-    marginals: Sequence[np.ndarray], problems: Problems, protected: Sequence[np.ndarray]
+    marginals: Sequence[Sequence[np.ndarray]], every: Sequence[Hulls], protected: Sequence[np.ndarray]
 ) -> tuple[int, int] | None:
     """The choice, and the place in it, whose drop costs least for the share of the space that goes with it."""
     best: tuple[float, int, int] | None = None
-    now = _loss(marginals[0].min(axis=1, keepdims=True), problems)[0]
-    for choice, values in enumerate(marginals):
-        free = np.flatnonzero(~protected[choice])
-        if values.shape[1] < 2 or not len(free):
+    now = _loss(
+        [found.slower(each[0].min(axis=1, keepdims=True)) for found, each in zip(every, marginals, strict=True)]
+    )
+    for choice, fixed in enumerate(protected):
+        free = np.flatnonzero(~fixed)
+        if len(fixed) < 2 or not len(free):
             continue
-        price = (_loss(_without(values)[:, free], problems) - now) / np.log(values.shape[1] / (values.shape[1] - 1))
+        after = _loss(
+            [found.slower(_without(each[choice])[:, free]) for found, each in zip(every, marginals, strict=True)]
+        )
+        price = (after - now[0]) / np.log(len(fixed) / (len(fixed) - 1))
         place = int(np.argmin(price))
         if best is None or price[place] < best[0]:
             best = float(price[place]), choice, int(free[place])
@@ -141,27 +203,30 @@ def _without(values: np.ndarray) -> np.ndarray:
     return result
 
 
-def _loss(least: np.ndarray, problems: Problems) -> np.ndarray:
-    """What a selection costs, by the least ``latency - worth`` that it leaves ``[problems, selections]``."""
-    slower = (least - problems.optimum[:, None]) / problems.latency[:, None]
-    return np.asarray(slower.mean(axis=0) + _TAIL * (slower**_TAIL_POWER).mean(axis=0) ** (1 / _TAIL_POWER))
+def _loss(slower: Sequence[np.ndarray]) -> np.ndarray:
+    """What selections cost, ``[selections]``, by how much slower each platform's hulls become."""
+    every = np.concatenate(slower)
+    return np.asarray(every.mean(axis=0) + _TAIL * (every**_TAIL_POWER).mean(axis=0) ** (1 / _TAIL_POWER))
 
 
-def _edges(trellis: Trellis, worth: Sequence[np.ndarray]) -> Iterator[tuple[slice, list[np.ndarray]]]:
-    """Pieces of the problems, each with the price of every edge ``[problems, states, candidates]`` of each stage."""
-    widest = max((stage.cost.size for stage in trellis.stages), default=1)
+def _pieces(trellis: Trellis, worth: Sequence[np.ndarray]) -> Iterator[tuple[slice, list[np.ndarray]]]:
+    """Pieces of the problems, small enough to hold, with the worths ``[candidates, problems]`` of every stage."""
+    widest = max((stage.cost.shape[0] for stage in trellis.stages), default=1)
     count = len(worth[0]) if worth else 0
-    step = max(1, _CHUNK // widest)
+    step = max(1, _HELD // widest)
     for begin in range(0, count, step):
         piece = slice(begin, begin + step)
-        yield piece, [stage.cost[None] - worth[stage.choice][piece, None, :] for stage in trellis.stages]
+        yield piece, [np.ascontiguousarray(worth[stage.choice][piece].T) for stage in trellis.stages]
 
 
-def _backward(trellis: Trellis, edges: Sequence[np.ndarray]) -> list[np.ndarray]:
-    """Least price from each state to the end, ``[problems, states]`` before each stage and at the end."""
-    values = [np.zeros((len(edges[0]), 1))]
-    for stage, price in zip(reversed(trellis.stages), reversed(edges), strict=True):
-        values.append((price + values[-1][:, stage.target]).min(axis=2))
+def _backward(trellis: Trellis, worth: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Least price from each state to the end, ``[states, problems]`` before each stage and at the end."""
+    values = [np.zeros((1, worth[0].shape[1]))]
+    for stage, worths in zip(reversed(trellis.stages), reversed(worth), strict=True):
+        least = np.full((len(stage.cost), worths.shape[1]), np.inf)
+        for cost, target, each in zip(stage.cost.T, stage.target.T, worths, strict=True):
+            np.minimum(least, values[-1][target] - each + cost[:, None], out=least)
+        values.append(least)
     return values[::-1]
 
 
@@ -169,13 +234,13 @@ def _solve(trellis: Trellis, worth: Sequence[np.ndarray]) -> tuple[np.ndarray, n
     """The least ``latency - worth`` of each problem, and the latency of the network that reaches it."""
     count = len(worth[0])
     optimum, latency = np.empty(count), np.full(count, trellis.constant)
-    for piece, edges in _edges(trellis, worth):
-        values = _backward(trellis, edges)
-        optimum[piece] = trellis.constant + values[0][:, 0]
-        rows = np.arange(len(values[0]))
-        state = np.zeros(len(rows), dtype=np.int64)
-        for stage, price, after in zip(trellis.stages, edges, values[1:], strict=True):
-            onward = price[rows, state] + after[rows[:, None], stage.target[state]]
+    for piece, worths in _pieces(trellis, worth):
+        values = _backward(trellis, worths)
+        optimum[piece] = trellis.constant + values[0][0]
+        columns = np.arange(values[0].shape[1])
+        state = np.zeros(len(columns), dtype=np.int64)
+        for stage, each, after in zip(trellis.stages, worths, values[1:], strict=True):
+            onward = stage.cost[state] - each.T + after[stage.target[state], columns[:, None]]
             candidate = onward.argmin(axis=1)
             latency[piece] += stage.cost[state, candidate]
             state = stage.target[state, candidate]
@@ -185,19 +250,23 @@ def _solve(trellis: Trellis, worth: Sequence[np.ndarray]) -> tuple[np.ndarray, n
 def _min_marginals(trellis: Trellis, worth: Sequence[np.ndarray]) -> list[np.ndarray]:
     """For each choice, the least ``latency - worth`` with each candidate, ``[problems, candidates]``."""
     result = [np.empty_like(values) for values in worth]
-    for piece, edges in _edges(trellis, worth):
-        values = _backward(trellis, edges)
-        before = np.zeros((len(values[0]), 1))
-        for stage, price, after in zip(trellis.stages, edges, values[1:], strict=True):
-            through = before[:, :, None] + price
-            result[stage.choice][piece] = trellis.constant + (through + after[:, stage.target]).min(axis=1)
-            order, starts = _incoming(stage.target)
-            before = np.minimum.reduceat(through.reshape(len(through), -1)[:, order], starts, axis=1)
+    arrivals = [[_incoming(target) for target in stage.target.T] for stage in trellis.stages]
+    for piece, worths in _pieces(trellis, worth):
+        values = _backward(trellis, worths)
+        before = np.full((1, values[0].shape[1]), trellis.constant)
+        for stage, incoming, each, after in zip(trellis.stages, arrivals, worths, values[1:], strict=True):
+            reached = np.full_like(after, np.inf)
+            for candidate, (cost, (order, states, starts)) in enumerate(zip(stage.cost.T, incoming, strict=True)):
+                least = np.minimum.reduceat((before + cost[:, None])[order], starts, axis=0) - each[candidate]
+                result[stage.choice][piece, candidate] = (least + after[states]).min(axis=0)
+                reached[states] = np.minimum(reached[states], least)
+            before = reached
     return result
 
 
-def _incoming(target: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
-    """Edges ordered by the state that they lead to, and where each state's begin; every state has at least one."""
-    flat = target.ravel()
-    order = np.argsort(flat, kind="stable")
-    return order, np.searchsorted(flat[order], np.arange(flat.max() + 1))
+def _incoming(target: np.ndarray) -> tuple[np.ndarray | slice, np.ndarray, np.ndarray]:
+    """The states in the order of those that they lead to, the latter, and where those of each begin."""
+    ordered = bool((target[1:] >= target[:-1]).all())
+    order = slice(None) if ordered else np.argsort(target, kind="stable")
+    states, starts = np.unique(target[order], return_index=True)
+    return order, states, starts

@@ -1,30 +1,38 @@
-"""The cut: from a space and a profile to a smaller space, with a decision for every candidate and a certificate."""
+"""What a cut leaves: the smaller space, every decision with its numbers, and what it means on each platform."""
 
 from __future__ import annotations
 
 import csv
+import itertools
 import json
-from collections.abc import Sequence
-from dataclasses import asdict, dataclass, fields, replace
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, fields
 from pathlib import Path
+from typing import Any
 
-import numpy as np
-
-from spacecut.cut.certificate import Certificate, certify
-from spacecut.cut.dominance import Drop
+from spacecut.cut.certificate import Certificate
 from spacecut.cut.inflation import Inflation
-from spacecut.cut.selection import Question, by_dominance, jointly
 from spacecut.errors import InputError
 from spacecut.latency import AnyProfile, LatencyModel, Profile, RecordedPlatform, load_profile
 from spacecut.space import Candidate, SearchSpace, load_space, save_space
 
-__all__ = ["TOLERANCE", "Decision", "Reduction", "cut", "load_reduction"]
+__all__ = [
+    "DOMINATED",
+    "KEPT",
+    "OFF_THE_FRONT",
+    "TOO_SLOW",
+    "Decision",
+    "Outcome",
+    "Reduction",
+    "load_reduction",
+    "saved",
+]
 
 KEPT, DOMINATED, OFF_THE_FRONT, TOO_SLOW = "kept", "dominated", "off the front", "too slow"
-TOLERANCE = 0.02
-"""What a better candidate may cost more of the layers it touches, unless another tolerance is asked for."""
-_FILES = {"full": "space.yaml", "reduced": "reduced.yaml"}
+_FULL, _REDUCED, _DECISIONS, _CERTIFICATE = "space.yaml", "reduced.yaml", "decisions.csv", "certificate.json"
 _PROFILES = (Profile.file_name, RecordedPlatform.file_name)
+_STALE = ("report.html", "verification.csv")
+"""What others write beside a reduction, which is of no other one."""
 
 
 @dataclass(frozen=True)
@@ -35,13 +43,15 @@ class Decision:
         choice, candidate: Which.
         shown: The candidate with its attributes, for a person.
         verdict: ``kept``, ``dominated`` (a better one is not slower), ``off the front`` (the best networks do without
-            it) or ``too slow`` (in no architecture within the latency bound).
+            it) or ``too slow`` (in no architecture within the latency bounds).
         latency_ms: Mean over the contexts of the layers that the choice touches.
+        least_ms: The fastest architecture with this candidate, end to end.
         dominator: The better candidate that takes its place; None where it is kept, or none is known to be better.
         slowdown_ms: What that one costs more, mean over the contexts; negative where it is faster.
         noise_ms: Standard error of ``slowdown_ms``.
         worst_ms: What it costs more in the worst context.
-        least_ms: The fastest architecture with this candidate, end to end.
+        platform: Where the numbers are from.
+        differs_in: What tells the candidate from that one: channels, operators, activations, kernels.
     """
 
     choice: str
@@ -54,6 +64,29 @@ class Decision:
     slowdown_ms: float | None = None
     noise_ms: float | None = None
     worst_ms: float | None = None
+    platform: str = ""
+    differs_in: str = ""
+
+
+@dataclass(frozen=True)
+class Outcome:
+    """What a cut means on one platform.
+
+    Attributes:
+        profile: The measurements, or the recorded platform.
+        model: The latency model over the full space.
+        max_latency: The bound in ms that the cut was made with, if any.
+        decisions: One for every candidate of the full space, in order.
+        certificate: What rounding up to the reduced space can cost at the worst.
+        inflation: What the cut does to the fronts of quality functions, where it was made for a size.
+    """
+
+    profile: AnyProfile
+    model: LatencyModel
+    max_latency: float | None
+    decisions: tuple[Decision, ...]
+    certificate: Certificate
+    inflation: Inflation | None
 
 
 @dataclass(frozen=True)
@@ -63,32 +96,55 @@ class Reduction:
     Attributes:
         full: The space as it was.
         space: What is left of it.
-        decisions: One for every candidate of the full space, in order.
-        certificate: What rounding up to the reduced space can cost at the worst.
+        outcomes: What that means on each platform, in the order in which they were given.
         tolerance: The tolerance it was made with; None where it was made for a size.
-        max_latency: The bound in ms that it was made with, if any.
         target_size: The size that it was made for, if any.
-        inflation: What it does to the fronts of quality functions, where it was made for a size.
-        profile: The measurements, or the recorded platform.
-        model: The latency model over the full space.
     """
 
     full: SearchSpace
     space: SearchSpace
-    decisions: tuple[Decision, ...]
-    certificate: Certificate
+    outcomes: tuple[Outcome, ...]
     tolerance: float | None
-    max_latency: float | None
     target_size: int | None
-    inflation: Inflation | None
-    profile: AnyProfile
-    model: LatencyModel
 
     def __repr__(self) -> str:
         return f"Reduction({self.full.name!r}, {self.full.size:.3g} -> {self.space.size:.3g} architectures)"
 
+    @property
+    def profile(self) -> AnyProfile:
+        """The profile of the first platform."""
+        return self.outcomes[0].profile
+
+    @property
+    def model(self) -> LatencyModel:
+        """The latency model over the full space, on the first platform."""
+        return self.outcomes[0].model
+
+    @property
+    def decisions(self) -> tuple[Decision, ...]:
+        """One for every candidate of the full space, in order, with the numbers of the first platform."""
+        return self.outcomes[0].decisions
+
+    @property
+    def certificate(self) -> Certificate:
+        """What rounding up can cost at the worst on the first platform."""
+        return self.outcomes[0].certificate
+
+    @property
+    def inflation(self) -> Inflation | None:
+        """What the cut does to fronts on the first platform, where it was made for a size."""
+        return self.outcomes[0].inflation
+
+    @property
+    def max_latency(self) -> float | None:
+        """The bound in ms on the first platform, if any."""
+        return self.outcomes[0].max_latency
+
     def save(self, directory: str | Path) -> list[Path]:
         """Write ``reduced.yaml``, ``space.yaml``, ``decisions.csv``, ``certificate.json`` and the profile.
+
+        With several platforms, certificates and profiles from the second on have its number in their names:
+        ``certificate-2.json``.
 
         Raises:
             InputError: The directory cannot be written.
@@ -96,135 +152,87 @@ class Reduction:
         folder = Path(directory)
         try:
             folder.mkdir(parents=True, exist_ok=True)
-            save_space(self.space, folder / _FILES["reduced"])
-            save_space(self.full, folder / _FILES["full"])
-            for name in _PROFILES:  # of an earlier cut
-                (folder / name).unlink(missing_ok=True)
-            self.profile.save(folder / self.profile.file_name)
-            with (folder / "decisions.csv").open("w", newline="") as file:
+            for name in _STALE:
+                (folder / name).unlink(missing_ok=True)  # of an earlier cut
+            for number in itertools.count():
+                if not (folder / _numbered(_CERTIFICATE, number)).is_file():
+                    break
+                for name in (_CERTIFICATE, *_PROFILES):
+                    (folder / _numbered(name, number)).unlink(missing_ok=True)
+            written = [folder / name for name in (_FULL, _REDUCED, _DECISIONS)]
+            save_space(self.full, folder / _FULL)
+            save_space(self.space, folder / _REDUCED)
+            with (folder / _DECISIONS).open("w", newline="") as file:
                 writer = csv.DictWriter(file, fieldnames=[field.name for field in fields(Decision)])
                 writer.writeheader()
-                writer.writerows(asdict(decision) for decision in self.decisions)
-            content = {
-                "spacecut_certificate": 1,
-                "tolerance": self.tolerance,
-                "target_size": None if self.target_size is None else str(self.target_size),
-                "max_latency_ms": self.max_latency,
-                "front_inflation": None if self.inflation is None else self.inflation.as_json(),
-                **self.certificate.as_json(),
-            }
-            (folder / "certificate.json").write_text(json.dumps(content, indent=1) + "\n")
+                for outcome in self.outcomes:
+                    writer.writerows(asdict(decision) for decision in outcome.decisions)
+            for number, outcome in enumerate(self.outcomes):
+                profile = folder / _numbered(outcome.profile.file_name, number)
+                certificate = folder / _numbered(_CERTIFICATE, number)
+                outcome.profile.save(profile)
+                certificate.write_text(json.dumps(self._content(outcome), indent=1) + "\n")
+                written += [profile, certificate]
         except OSError as error:
             raise InputError(f"cannot write to {folder}: {error.strerror}; give another -o") from None
-        return sorted(
-            folder / name for name in (*_FILES.values(), self.profile.file_name, "decisions.csv", "certificate.json")
-        )
+        return sorted(written)
+
+    def _content(self, outcome: Outcome) -> dict[str, Any]:
+        """A certificate file."""
+        return {
+            "spacecut_certificate": 1,
+            "tolerance": self.tolerance,
+            "target_size": None if self.target_size is None else str(self.target_size),
+            "max_latency_ms": outcome.max_latency,
+            "front_inflation": None if outcome.inflation is None else outcome.inflation.as_json(),
+            **outcome.certificate.as_json(),
+        }
 
 
-def load_reduction(directory: str | Path) -> tuple[SearchSpace, SearchSpace, AnyProfile, Certificate]:
+def load_reduction(
+    directory: str | Path, platform: str | None = None
+) -> tuple[SearchSpace, SearchSpace, AnyProfile, Certificate]:
     """The full space, the reduced one, the profile and the certificate that ``cut -o DIR`` wrote.
+
+    Args:
+        directory: Where.
+        platform: Which of several platforms; the first where not given.
+
+    Raises:
+        InputError: The directory is missing or holds something else, or was not cut for that platform.
+    """
+    folder = Path(directory)
+    found = list(saved(folder))
+    known = [certificate.platform for _, certificate in found]
+    if platform is not None and platform not in known:
+        raise InputError(f"{folder}: it was not cut for {platform!r}, but for {', '.join(known)}")
+    profile, certificate = found[0 if platform is None else known.index(platform)]
+    return load_space(folder / _FULL), load_space(folder / _REDUCED), load_profile(profile), certificate
+
+
+def saved(directory: str | Path) -> Iterator[tuple[Path, Certificate]]:
+    """The profile's file and the certificate of each platform that ``cut -o DIR`` was made for.
 
     Raises:
         InputError: The directory is missing or holds something else.
     """
     folder = Path(directory)
-    profile = next((name for name in _PROFILES if (folder / name).is_file()), Profile.file_name)
-    if missing := [name for name in (*_FILES.values(), profile, "certificate.json") if not (folder / name).is_file()]:
-        raise InputError(f"{folder}: {missing[0]} is missing; make it with `spacecut cut ... -o {folder}`")
-    try:
-        certificate = Certificate.from_json(json.loads((folder / "certificate.json").read_text()))
-    except (ValueError, KeyError, TypeError) as error:
-        raise InputError(f"{folder / 'certificate.json'}: no certificate ({error}); cut again") from None
-    full, reduced = load_space(folder / _FILES["full"]), load_space(folder / _FILES["reduced"])
-    return full, reduced, load_profile(folder / profile), certificate
+    number = 0
+    while number == 0 or (folder / _numbered(_CERTIFICATE, number)).is_file():
+        names = [_numbered(name, number) for name in _PROFILES]
+        profile = next((name for name in names if (folder / name).is_file()), names[0])
+        certificate = _numbered(_CERTIFICATE, number)
+        if missing := [name for name in (_FULL, _REDUCED, profile, certificate) if not (folder / name).is_file()]:
+            raise InputError(f"{folder}: {missing[0]} is missing; make it with `spacecut cut ... -o {folder}`")
+        try:
+            found = Certificate.from_json(json.loads((folder / certificate).read_text()))
+        except (ValueError, KeyError, TypeError) as error:
+            raise InputError(f"{folder / certificate}: no certificate ({error}); cut again") from None
+        yield folder / profile, found
+        number += 1
 
 
-def cut(
-    space: SearchSpace,
-    profile: AnyProfile,
-    *,
-    tolerance: float = TOLERANCE,
-    target_size: int | None = None,
-    max_latency: float | None = None,
-) -> Reduction:
-    """Cut a search space by what was measured.
-
-    With a tolerance, each candidate falls that a better one dominates. With a target size, candidates are chosen
-    jointly over all choices, so that the fronts of many quality functions move least.
-
-    Args:
-        space: The space.
-        profile: Measurements of its operators, or a platform recorded on it.
-        tolerance: Share of the touched layers' latency that a better candidate may cost more; 0: only within noise.
-        target_size: Instead, leave at most so many architectures.
-        max_latency: Also drop candidates that no architecture within so many ms contains. Predictions must stay below
-            it by the model's error, so that what is promised holds in the world.
-
-    Raises:
-        InputError: A bad argument, an operator that was not measured, a bound that nothing meets, or a size that
-            cannot be reached.
-    """
-    if not 0 <= tolerance < float("inf"):
-        raise InputError(f"the tolerance must be a share such as 0.02, not {tolerance}")
-    if target_size is not None and target_size < 1:
-        raise InputError(f"the target size must be at least 1, not {target_size}")
-    model = profile.latency_model(space)
-    question = Question.of(model, max_latency)
-    if target_size is None:
-        fallen, inflation, verdict = by_dominance(question, tolerance), None, DOMINATED
-    else:
-        (fallen, inflation), verdict = jointly(question, target_size), OFF_THE_FRONT
-    maps = [np.arange(length) for length in space.lengths]
-    for rounded, drops in zip(maps, fallen, strict=True):
-        for drop in drops:
-            rounded[drop.candidate] = -1 if drop.dominator is None else drop.dominator
-    covered = [
-        np.flatnonzero(possible & (rounded >= 0)) for possible, rounded in zip(question.feasible, maps, strict=True)
-    ]
-    decisions = [
-        decision for position, drops in enumerate(fallen) for decision in _decisions(question, position, drops, verdict)
-    ]
-    kept: dict[str, list[Candidate]] = {choice.name: [] for choice in space.choices}
-    for decision in decisions:
-        if decision.verdict == KEPT:
-            kept[decision.choice].append(decision.candidate)
-    return Reduction(
-        space,
-        space.restrict(kept),
-        tuple(decisions),
-        certify(model, maps, covered, str(profile.platform)),
-        tolerance if target_size is None else None,
-        max_latency,
-        target_size,
-        inflation,
-        profile,
-        model,
-    )
-
-
-def _decisions(question: Question, position: int, drops: Sequence[Drop], why: str) -> list[Decision]:
-    """What became of each candidate of a choice; ``why`` is the verdict on those in ``drops``."""
-    choice, comparison = question.model.space.choices[position], question.comparisons[position]
-    feasible, least = question.feasible[position], question.least[position]
-    fallen = {drop.candidate: drop.dominator for drop in drops}
-    decisions = []
-    for number, candidate in enumerate(choice.candidates):
-        verdict = why if number in fallen else KEPT if feasible[number] else TOO_SLOW
-        decision = Decision(
-            choice.name,
-            candidate,
-            choice.describe(number),
-            verdict,
-            latency_ms=float(comparison.own[number]),
-            least_ms=float(least[number]),
-        )
-        if (other := fallen.get(number)) is not None:
-            decision = replace(
-                decision,
-                dominator=choice.candidates[other],
-                slowdown_ms=float(comparison.mean[number, other]),
-                noise_ms=float(comparison.mean_noise[number, other]),
-                worst_ms=float(comparison.worst[number, other]),
-            )
-        decisions.append(decision)
-    return decisions
+def _numbered(name: str, number: int) -> str:
+    """``certificate.json``, ``certificate-2.json``, ..."""
+    stem, dot, ending = name.partition(".")
+    return name if number == 0 else f"{stem}-{number + 1}{dot}{ending}"

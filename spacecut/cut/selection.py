@@ -1,21 +1,23 @@
-"""Which candidates fall: those that no architecture within the bound contains, then by dominance or jointly."""
+"""Which candidates fall: those that no architecture within the bounds contains, then by dominance or jointly."""
 
 from __future__ import annotations
 
 import math
+from collections.abc import Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spacecut.cut.dominance import Comparison, Drop, compare, dominated, rounded_up
 from spacecut.cut.inflation import Fronts, Inflation, affordable_functions, latency_band
-from spacecut.cut.joint import drops
+from spacecut.cut.joint import FUNCTIONS, SEED, Banded, drops
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel
 from spacecut.latency.elimination import SUM_ERROR, min_marginals
-from spacecut.quality import quality_family
+from spacecut.quality import Quality, QualityTable, quality_family
+from spacecut.space import SearchSpace
 
-__all__ = ["JUDGED_BY", "SAFETY", "Question", "by_dominance", "jointly"]
+__all__ = ["JUDGED_BY", "SAFETY", "OnPlatform", "Question", "by_dominance", "inflations", "jointly"]
 
 SAFETY = 1.645
 """Predictions stay so many of the model's relative errors below a hard bound: 19 of 20 then hold."""
@@ -24,78 +26,161 @@ JUDGED_BY = 1
 
 
 @dataclass(frozen=True)
-class Question:
-    """What is to be decided on: candidates, with all that decisions on them rest on.
+class OnPlatform:
+    """What one platform says.
 
     Attributes:
         model: Latency over the full space.
-        bound: Largest predicted latency in ms that is surely within the bound asked for; None without one.
+        bound: Largest predicted latency in ms that is surely within the bound asked for; infinite without one.
         least: For each choice, the least ms of any architecture with each candidate.
-        feasible: For each choice, whether any architecture within the bound has the candidate.
-        orders: For each choice, its quality order among the feasible candidates, ``[i, j]``: ``j`` is not worse.
         comparisons: For each choice, all pairs of its candidates.
     """
 
     model: LatencyModel
-    bound: float | None
+    bound: float
     least: tuple[np.ndarray, ...]
-    feasible: tuple[np.ndarray, ...]
-    orders: tuple[np.ndarray, ...]
     comparisons: tuple[Comparison, ...]
 
     @classmethod
-    def of(cls, model: LatencyModel, max_latency: float | None) -> Question:
-        """All candidates of the model's space, but for those that a hard bound in ms rules out.
+    def of(cls, model: LatencyModel, max_latency: float | None) -> OnPlatform:
+        """What a model says, under a hard bound in ms.
 
         Raises:
             InputError: Nothing meets the bound.
         """
-        choices = model.space.choices
-        least = min_marginals(model.trellis)
-        bound, limit = None, math.inf
+        comparisons = tuple(compare(model, position) for position in range(len(model.space.choices)))
+        bound = math.inf
         if max_latency is not None:
             bound = max_latency / (1 + SAFETY * float(np.nan_to_num(model.correction.error)))
-            limit = bound * (1 + SUM_ERROR)
             fastest = model.fastest()[0]
-            if not fastest <= limit:
+            if not fastest <= bound * (1 + SUM_ERROR):
                 raise InputError(
                     f"no architecture of {model.space.name} surely takes at most {max_latency:g} ms; the fastest is "
                     f"predicted to take {fastest:.6g} ms, and {bound:.6g} ms would allow for the model's error: raise "
                     "--max-latency"
                 )
-        feasible = tuple(values <= limit for values in least)
+        return cls(model, bound, tuple(min_marginals(model.trellis)), comparisons)
+
+    def band(self) -> tuple[float, float]:
+        """The latencies in ms that fronts are compared between."""
+        return latency_band(self.model, self.bound)
+
+
+@dataclass(frozen=True)
+class Question:
+    """What is to be decided on: candidates, with all that decisions on them rest on.
+
+    Attributes:
+        space: The full space.
+        platforms: What each platform says.
+        feasible: For each choice, whether any architecture within all bounds may have the candidate.
+        orders: For each choice, its quality order among the feasible candidates, ``[i, j]``: ``j`` is not worse.
+        quality: What is known of accuracy besides the order, if anything.
+    """
+
+    space: SearchSpace
+    platforms: tuple[OnPlatform, ...]
+    feasible: tuple[np.ndarray, ...]
+    orders: tuple[np.ndarray, ...]
+    quality: QualityTable | None = None
+
+    @classmethod
+    def of(
+        cls,
+        models: Sequence[LatencyModel],
+        bounds: Sequence[float | None],
+        quality: QualityTable | None = None,
+    ) -> Question:
+        """All candidates of the models' space, but for those that hard bounds in ms rule out.
+
+        Raises:
+            InputError: Nothing meets the bounds.
+        """
+        space = models[0].space
+        platforms = tuple(OnPlatform.of(model, bound) for model, bound in zip(models, bounds, strict=True))
+        feasible = _feasible(platforms)
         orders = tuple(
             choice.not_worse() & possible[None, :] & possible[:, None]
-            for choice, possible in zip(choices, feasible, strict=True)
+            for choice, possible in zip(space.choices, feasible, strict=True)
         )
-        comparisons = tuple(compare(model, position) for position in range(len(choices)))
-        return cls(model, bound, tuple(least), feasible, orders, comparisons)
+        return cls(space, platforms, feasible, orders, quality)
+
+    def comparisons(self, position: int) -> list[Comparison]:
+        """Of all pairs of one choice's candidates, platform by platform."""
+        return [platform.comparisons[position] for platform in self.platforms]
+
+    def family(self, count: int, seed: int) -> list[Quality]:
+        """Quality functions that respect all that is known of accuracy."""
+        if self.quality is not None:
+            return self.quality.family(count, seed)
+        return quality_family(self.space, count, seed)
+
+
+def _feasible(platforms: Sequence[OnPlatform]) -> tuple[np.ndarray, ...]:
+    """Whether an architecture within the bounds may have each candidate.
+
+    For one platform this is exact. With several, what one platform rules out is taken from the others, again and again
+    until nothing changes; a candidate that is left may still need architectures that no one bound rules out.
+
+    Raises:
+        InputError: Nothing is left.
+    """
+    limits = [platform.bound * (1 + SUM_ERROR) for platform in platforms]
+    lengths = platforms[0].model.space.lengths
+    kept = [np.arange(length) for length in lengths]
+    least: list[Sequence[np.ndarray]] = [platform.least for platform in platforms]
+    while True:
+        inside = [
+            np.logical_and.reduce([values[choice] <= limit for values, limit in zip(least, limits, strict=True)])
+            for choice in range(len(kept))
+        ]
+        if not all(possible.any() for possible in inside):
+            raise InputError("no architecture is within the bounds of all platforms; raise --max-latency")
+        changed = not all(possible.all() for possible in inside)
+        kept = [numbers[possible] for numbers, possible in zip(kept, inside, strict=True)]
+        if len(platforms) == 1 or not changed:
+            break
+        least = [min_marginals(platform.model.trellis_over(kept)) for platform in platforms]
+    return tuple(np.isin(np.arange(length), numbers) for length, numbers in zip(lengths, kept, strict=True))
 
 
 def by_dominance(question: Question, tolerance: float) -> list[list[Drop]]:
     """What falls in each choice because a better candidate is not slower, but for noise and tolerance."""
     return [
-        [drop for drop in dominated(comparison, order, tolerance) if possible[drop.candidate]]
-        for comparison, order, possible in zip(question.comparisons, question.orders, question.feasible, strict=True)
+        [drop for drop in dominated(question.comparisons(position), order, tolerance) if possible[drop.candidate]]
+        for position, (order, possible) in enumerate(zip(question.orders, question.feasible, strict=True))
     ]
 
 
-def jointly(question: Question, target_size: int) -> tuple[list[list[Drop]], Inflation]:
-    """What falls in each choice so that ``target_size`` architectures are left, and what that does to the fronts.
+def jointly(question: Question, target_size: int) -> list[list[Drop]]:
+    """What falls in each choice so that ``target_size`` architectures are left and the fronts move least.
 
     Raises:
         InputError: Not even one candidate a choice is few enough, or no front lies in the band of latencies.
     """
-    model = question.model
     start = [np.flatnonzero(possible) for possible in question.feasible]
-    band = latency_band(model, question.bound)
     # Where one candidate is better than all others it stays, so that everything can be rounded up.
     protected = [order[numbers].all(axis=0) for order, numbers in zip(question.orders, start, strict=True)]
-    for kept in drops(model, start, protected, band):
+    # A strict bound asks for the fastest networks, so the selection looks below the band too.
+    banded = [
+        Banded(platform.model, (platform.model.fastest()[0], platform.band()[1])) for platform in question.platforms
+    ]
+    for kept in drops(banded, question.family(FUNCTIONS, SEED), start, protected):
         if math.prod(map(len, kept)) <= target_size:
             break
     else:
         raise InputError(f"the target size {target_size} is out of reach; raise --target-size")
-    family = quality_family(model.space, affordable_functions(model.trellis), JUDGED_BY)
-    fallen = [rounded_up(*entry) for entry in zip(question.comparisons, question.orders, start, kept, strict=True)]
-    return fallen, Fronts(model, family, band, start).inflation(kept)
+    return [
+        rounded_up(question.comparisons(position), order, first, left)
+        for position, (order, first, left) in enumerate(zip(question.orders, start, kept, strict=True))
+    ]
+
+
+def inflations(question: Question, kept: Sequence[np.ndarray]) -> list[Inflation]:
+    """What keeping some candidates does to the fronts of other quality functions, platform by platform."""
+    start = [np.flatnonzero(possible) for possible in question.feasible]
+    found = []
+    for platform in question.platforms:
+        family = question.family(affordable_functions(platform.model.trellis), JUDGED_BY)
+        found.append(Fronts(platform.model, family, platform.band(), start).inflation(kept))
+    return found

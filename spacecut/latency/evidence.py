@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 from operator import attrgetter
 
@@ -24,11 +24,12 @@ class Evidence:
     Attributes:
         operators: Distinct operators seen.
         number: For each observation, the operator's position; an observation is one operator in one network.
-        network: For each observation, which network it was seen in.
+        network: For each observation, which of the ``totals`` it was seen in.
         cost: For each observation, milliseconds: mean over the network's nodes with that operator, median over the
             passes.
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
         totals: Whole networks with their milliseconds, median over the quiet passes.
+        exact: Every run takes the same, so that an operator's cost in a network tells that network's latency.
     """
 
     operators: list[Operator]
@@ -37,15 +38,34 @@ class Evidence:
     cost: np.ndarray
     pass_error: np.ndarray
     totals: dict[str, float]
+    exact: bool = False
 
     @cached_property
     def rows(self) -> np.ndarray:
         """The operators as an array."""
         return encode(self.operators)
 
+    def without(self, networks: set[str]) -> Evidence:
+        """What is left when some whole networks were never run."""
+        out = [position for position, key in enumerate(self.totals) if key in networks]
+        kept = ~np.isin(self.network, out)
+        return replace(
+            self,
+            number=self.number[kept],
+            network=self.network[kept],
+            cost=self.cost[kept],
+            pass_error=self.pass_error[kept],
+            totals={key: ms for key, ms in self.totals.items() if key not in networks},
+        )
 
-def gather(runs: Sequence[Run]) -> Evidence:
-    """Sort runs into evidence; failed runs count for nothing, nor do those slower than others of the same network."""
+
+def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
+    """Sort runs into evidence; failed runs count for nothing, nor do those slower than others of the same network.
+
+    Args:
+        runs: Of one platform.
+        deterministic: The platform takes the same time at every run, so that a single one has no error.
+    """
     seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     networks = {key: Network.parse(key) for key in dict.fromkeys(run.task.network for run in runs if not run.error)}
@@ -70,8 +90,9 @@ def gather(runs: Sequence[Run]) -> Evidence:
         np.asarray([positions[operator] for operator, _ in seen], dtype=np.int64),
         np.asarray([keys[key] for _, key in seen], dtype=np.int64),
         np.asarray([float(np.median(values)) for values in seen.values()]),
-        np.asarray([_spread(values) for values in seen.values()]),
+        np.asarray([0.0 if deterministic else _spread(values) for values in seen.values()]),
         {key: float(np.median(found)) for key, found in whole.items()},
+        deterministic,
     )
 
 

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from itertools import permutations
 
 import numpy as np
 from scipy.sparse import csr_matrix, hstack
@@ -17,7 +18,7 @@ from spacecut.latency.trellis import Scope
 from spacecut.operators import Workload
 from spacecut.operators.operator import COLUMNS, macs
 
-__all__ = ["Explanation", "by_choices", "by_operators"]
+__all__ = ["Explanation", "by_choices", "by_interactions", "by_operators"]
 
 _Block = tuple[Scope, csr_matrix]
 
@@ -27,7 +28,7 @@ class Explanation:
     """Columns that networks differ in.
 
     Attributes:
-        name: ``choices`` or ``operators``.
+        name: ``choices``, ``operators`` or ``interactions``.
         lengths: How many candidates each choice has.
         tables: For each set of choices, what its combinations add: ``[combinations, columns]``, the last choice
             running fastest.
@@ -68,6 +69,22 @@ def by_operators(workload: Workload) -> Explanation:
     return _explanation("operators", workload, groups)
 
 
+def by_interactions(workload: Workload, costs: Mapping[Scope, np.ndarray]) -> Explanation:
+    """A cost for each candidate of each choice, of which a share comes or goes with a candidate of another choice.
+
+    So it is where what a choice puts into the network leads nowhere unless another choice takes it up. Only choices
+    that some layer depends on together have to do with each other. Each share is a group of its own, so that few are
+    other than zero (Tipping, Sparse Bayesian Learning, JMLR 1, 2001).
+
+    Args:
+        workload: Of the space.
+        costs: For each choice's scope, the ms of its candidates.
+    """
+    plain = _explanation("interactions", workload, [_alike(workload), _own(workload), _shares(workload, costs)])
+    shares = plain.group == 2
+    return replace(plain, group=np.where(shares, 1 + np.cumsum(shares), plain.group))
+
+
 def _explanation(name: str, workload: Workload, groups: list[Iterator[_Block]]) -> Explanation:
     lengths = workload.space.lengths
     summed: list[dict[Scope, csr_matrix]] = []
@@ -75,7 +92,8 @@ def _explanation(name: str, workload: Workload, groups: list[Iterator[_Block]]) 
         tables: dict[Scope, csr_matrix] = {}
         for scope, block in blocks:
             tables[scope] = tables[scope] + block if scope in tables else block
-        summed.append(tables)
+        if tables:
+            summed.append(tables)
     widths = [next(iter(tables.values())).shape[1] for tables in summed]
     joined = {}
     for scope in sorted({scope for tables in summed for scope in tables if scope}):
@@ -85,6 +103,18 @@ def _explanation(name: str, workload: Workload, groups: list[Iterator[_Block]]) 
         ]  # what depends on no choice is overhead
         joined[scope] = csr_matrix(hstack(parts))
     return Explanation(name, lengths, joined, np.repeat(np.arange(len(widths)), widths))
+
+
+def _shares(workload: Workload, costs: Mapping[Scope, np.ndarray]) -> Iterator[_Block]:
+    """For each two choices that have to do with each other and each candidate of one, the other's cost with it."""
+    lengths = workload.space.lengths
+    pairs = sorted({pair for factor in workload.factors for pair in permutations(factor.scope, 2)})
+    starts = np.cumsum([0, *(lengths[other] for _, other in pairs)])
+    for (choice, other), start in zip(pairs, starts[:-1], strict=True):
+        scope = (min(choice, other), max(choice, other))
+        grid = dict(zip(scope, np.indices([lengths[position] for position in scope]).reshape(2, -1), strict=True))
+        taken = _indicator(start + grid[other], int(starts[-1]))
+        yield scope, csr_matrix(taken.multiply(costs[(choice,)][grid[choice]][:, None]))
 
 
 def _indicator(numbers: np.ndarray, width: int) -> csr_matrix:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
 
 import numpy as np
 
 from spacecut.errors import InputError, MeasurementError
-from spacecut.latency.explanations import Explanation, by_choices, by_operators
+from spacecut.latency.explanations import Explanation, by_choices, by_interactions, by_operators
 from spacecut.latency.latencies import Latencies
 from spacecut.latency.recorded import Accuracy, CostTable, RecordedPlatform
 from spacecut.latency.regression import Posterior, regress
@@ -25,8 +26,12 @@ _ROUNDS = 5
 _NOTHING = 1e-6  # of the median latency
 _EARNED = 0.97  # a richer explanation must bring the error down to this share
 _FINE = 0.005  # where it is not below this already
+_ASKS = 0.03  # mean error on networks held out above which interactions between choices are looked for
 _LEAST_CORRELATION = 0.7  # Spearman's, on networks held out; below it a fit cannot tell fast from slow
 _LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
+
+_Explain = Callable[[Latencies], Explanation]
+"""What networks are to be explained by, which may depend on them."""
 
 
 def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed: int = 0) -> RecordedPlatform:
@@ -34,7 +39,8 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
 
     Costs are those of a Bayesian regression whose scales are decided by the evidence (see
     :mod:`spacecut.latency.regression`). Whether networks are explained by their candidates alone or by the operators
-    that choices share is decided by cross-validation.
+    that choices share, and whether candidates cost more or less with those of other choices, is decided by
+    cross-validation.
 
     Args:
         space: The space.
@@ -58,13 +64,20 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
         raise InputError(f"{latencies.source} has {len(seen)} rows; a fit needs at least {FEWEST}")
     _check_seen(space, seen)
     workload = expand(space)
-    best: tuple[Explanation, Accuracy] | None = None
-    for explanation in (by_choices(workload), by_operators(workload)):
-        accuracy = _accuracy(_held_out(explanation, seen), seen.ms)
+    choices, operators = by_choices(workload), by_operators(workload)
+
+    def interactions(networks: Latencies) -> Explanation:
+        return by_interactions(workload, _fitted(choices, networks).costs)
+
+    best: tuple[_Explain, Accuracy] | None = None
+    for explain in (lambda _: choices, lambda _: operators, interactions):
+        if best is not None and explain is interactions and best[1].mean_error < _ASKS:
+            break
+        accuracy = _accuracy(_held_out(explain, seen), seen.ms)
         if best is None or max(accuracy.mean_error, _FINE) < _EARNED * best[1].mean_error:
-            best = explanation, accuracy
+            best = explain, accuracy
     assert best is not None
-    explanation, held_out = best
+    explanation, held_out = best[0](seen), best[1]
     if held_out.rank_correlation < _LEAST_CORRELATION:
         raise MeasurementError(
             f"no good fit to {latencies.column} of {latencies.source}: on networks left out the rank correlation is "
@@ -136,13 +149,14 @@ def _not_below(posterior: Posterior, tables: dict[Scope, np.ndarray], least: flo
     return posterior
 
 
-def _held_out(explanation: Explanation, seen: Latencies) -> np.ndarray:
+def _held_out(explain: _Explain, seen: Latencies) -> np.ndarray:
     """Predictions of each network by a fit to the others, a fold at a time."""
     fold = np.random.default_rng(0).permutation(len(seen)) % _FOLDS
     predicted = np.empty(len(seen))
     for number in range(_FOLDS):
         out = fold == number
-        predicted[out] = _fitted(explanation, seen.some(~out)).predict(seen.numbers[out])
+        known = seen.some(~out)
+        predicted[out] = _fitted(explain(known), known).predict(seen.numbers[out])
     return predicted
 
 

@@ -79,7 +79,7 @@ class Profile:
     @cached_property
     def evidence(self) -> Evidence:
         """What the runs say of operators and networks."""
-        return gather(self.runs)
+        return gather(self.runs, self.platform.deterministic)
 
     def latency_model(self, space: SearchSpace) -> LatencyModel:
         """The latency of every architecture of a space made of operators like those measured.
@@ -123,6 +123,8 @@ def read_profile(path: str | Path) -> Profile:
                 tuple(line["watched_ms"]),
                 line["reference_ms"],
                 line["error"],
+                line.get("clock_mhz", 0.0),
+                line.get("preparing", 0.0),
             )
             for line in lines
         ]
@@ -167,7 +169,11 @@ def profile(
     try:
         campaign = Campaign(target, opened, progress=progress)
         limits = budget or Budget()
-        runs = campaign.cover(networks, limits, lambda runs: held_out_error(gather(runs)) < limits.error)
+
+        def enough(runs: Sequence[Run]) -> bool:
+            return held_out_error(gather(runs, target.deterministic)) < limits.error
+
+        runs = campaign.cover(networks, limits, enough)
         return Profile(record, name, runs, campaign.measured)
     finally:
         opened.close()

@@ -76,7 +76,8 @@ class RecordedPlatform:
         networks: How many networks the costs were fitted to.
         seed: What they were drawn by; None where all were taken.
         fitted_at: When, ISO 8601 in UTC.
-        explained_by: ``choices``, or ``operators`` where it predicts better that choices share theirs.
+        explained_by: ``choices``; ``operators`` where it predicts better that choices share theirs; ``interactions``
+            where candidates cost more or less with those of other choices.
         overhead_ms: What every network takes.
         held_out: Accuracy on networks left out in turn (cross-validation).
         left_out: Accuracy on the networks of the file that were not drawn; None where there were none.

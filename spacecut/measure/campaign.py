@@ -50,9 +50,16 @@ class Budget:
 
 def platform_record(platform: Platform) -> PlatformRecord:
     """What tells measurements on a platform from all others."""
-    name = str(platform.name)
     return PlatformRecord(
-        name, platform.version, platform.device, platform.precision, platform.threads, platform.batch, machine()
+        str(platform.name),
+        platform.version,
+        platform.device,
+        platform.precision,
+        platform.threads,
+        platform.batch,
+        platform.hardware() or machine(),
+        platform.deterministic,
+        platform.estimated_by,
     )
 
 
@@ -93,29 +100,35 @@ class Campaign:
             networks: In the order in which they are to be added.
             budget: How long to measure.
             enough: Asked whether the runs so far will do, once all have been made twice; a small space gets its passes
-                whatever it says.
+                whatever it says. On a deterministic platform every network is run once, and it is asked whenever the
+                networks have doubled.
             seed: Of the orders of the passes.
 
         Raises:
             MeasurementError: Nothing can be measured.
         """
         runs: list[Run] = []
-        share = budget.seconds / (budget.passes + 1)  # the last one is for what has to be measured again
-        spent = 0.0
+        once = self._platform.deterministic
+        rounds = 1 if once else budget.passes + 1  # the last one is for what has to be repeated
+        prepared = spent = 0.0
         chosen: list[Task] = []
         groups = plan(networks, self._platform.tells_node_times)
         try:
-            for group in groups:
+            for number, group in enumerate(groups, 1):
                 for task in group:
                     run = self._run(task)
                     runs.append(run)
                     chosen.append(task)
-                    spent += run.seconds
-                self._progress(spent, budget.seconds)
-                if spent >= share:
+                    prepared += run.preparing
+                    spent += run.seconds - run.preparing
+                self._progress(prepared + spent, budget.seconds)
+                doubled = spent >= budget.seconds / 4 and not number & (number - 1)
+                if prepared + rounds * spent >= budget.seconds or (once and doubled and enough(runs)):
                     break
+            if once:
+                budget = replace(budget, passes=1, more_passes=1, repairs=0)
             order = np.random.default_rng(seed)
-            repeat, whole = 1, spent
+            repeat, whole = 1, prepared + spent
             while (
                 repeat < budget.more_passes
                 if whole + spent < budget.seconds / 4
@@ -125,7 +138,7 @@ class Campaign:
                     run = self._run(replace(chosen[index], repeat=repeat))
                     runs.append(run)
                     whole += run.seconds
-                    self._progress(whole, max(spent * budget.passes, whole))
+                    self._progress(whole, max(prepared + spent * budget.passes, whole))
                 repeat += 1
             for repair in range(budget.repairs):
                 if whole >= budget.seconds or enough(runs):
@@ -217,4 +230,6 @@ def _measure(worker: Worker, task: Task, protocol: Protocol) -> Run:
         {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
         tuple(round(value, 6) for value in samples.watched_ms),
         round(samples.reference_ms, 6),
+        clock_mhz=samples.clock_mhz,
+        preparing=samples.preparing,
     )

@@ -8,7 +8,7 @@ from dataclasses import dataclass, field
 
 from spacecut.platforms import Program
 
-__all__ = ["Protocol", "Samples", "time_program"]
+__all__ = ["ONCE", "Protocol", "Samples", "time_program", "timed_run"]
 
 
 @dataclass(frozen=True)
@@ -33,6 +33,10 @@ class Protocol:
     timeout: float = 120.0
 
 
+ONCE = Protocol(warmup=0, least=1, most=1)
+"""For platforms on which every run takes the same."""
+
+
 @dataclass(frozen=True)
 class Samples:
     """What a run gave.
@@ -41,13 +45,17 @@ class Samples:
         total_ms: Milliseconds of each timed inference.
         node_ms: Milliseconds of each node, where the runtime tells.
         watched_ms: Milliseconds of each inference whose nodes were timed, which may make it slower.
-        reference_ms: Milliseconds of the reference network beside the run; 0 where the platform cannot run it.
+        reference_ms: Milliseconds of the reference network beside the run; 0 where there is none.
+        clock_mhz: Clock of the platform's hardware right after the run; 0 where it is not told.
+        preparing: Seconds that went into what further runs need not do again.
     """
 
     total_ms: list[float]
     node_ms: dict[int, list[float]] = field(default_factory=dict)
     watched_ms: list[float] = field(default_factory=list)
     reference_ms: float = 0.0
+    clock_mhz: float = 0.0
+    preparing: float = 0.0
 
 
 def time_program(program: Program, protocol: Protocol, nodes: bool, loading: float = 0.0) -> Samples:
@@ -77,10 +85,8 @@ def _inferences(program: Program, protocol: Protocol, loading: float) -> list[fl
     try:
         begin = time.perf_counter()
         while True:
-            start = time.perf_counter()
-            program.run()
+            total.append(timed_run(program))
             end = time.perf_counter()
-            total.append((end - start) * 1e3)
             limit = (1 + protocol.spread) * min(total)
             enough = len(total) >= protocol.most or sum(sample <= limit for sample in total) >= protocol.least
             if end - begin > protocol.seconds or (end - begin > loading and enough):
@@ -89,3 +95,10 @@ def _inferences(program: Program, protocol: Protocol, loading: float) -> list[fl
         if collecting:
             gc.enable()
     return total
+
+
+def timed_run(program: Program) -> float:
+    """Run a program once; the milliseconds that it took, by the platform's own clock where it has one."""
+    start = time.perf_counter()
+    told = program.run()
+    return (time.perf_counter() - start) * 1e3 if told is None else told

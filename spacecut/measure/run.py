@@ -25,11 +25,14 @@ class PlatformRecord:
     threads: int
     batch: int
     machine: str
+    deterministic: bool = False
+    estimated_by: str = ""
 
     def __str__(self) -> str:
+        estimate = f", ESTIMATED by {self.estimated_by}, not measured" if self.estimated_by else ""
         return (
             f"{self.name} {self.version} on {self.device}, {self.precision}, {self.threads} thread(s),"
-            f" batch {self.batch}; {self.machine}"
+            f" batch {self.batch}{estimate}; {self.machine}"
         )
 
 
@@ -54,6 +57,8 @@ class Run:
         node_ms: Milliseconds of each node, by its position.
         watched_ms: Milliseconds of each inference whose nodes were timed.
         reference_ms: Milliseconds of the reference network beside this run; 0 where there is none.
+        clock_mhz: Clock of the platform's hardware right after it; 0 where it is not told.
+        preparing: How many of the seconds went into what further runs need not do again: quantising the network.
         error: Why it failed; None where it did not.
     """
 
@@ -65,6 +70,8 @@ class Run:
     watched_ms: tuple[float, ...] = ()
     reference_ms: float = 0.0
     error: str | None = None
+    clock_mhz: float = 0.0
+    preparing: float = 0.0
 
     @cached_property
     def low_ms(self) -> float:

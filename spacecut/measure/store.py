@@ -16,6 +16,8 @@ __all__ = ["DEFAULT_STORE", "Store"]
 
 DEFAULT_STORE = ".spacecut/measurements.sqlite"
 
+_LATER = ("clock_mhz", "preparing")  # columns that stores of earlier versions lack
+
 _metadata = sql.MetaData()
 _platforms = sql.Table(
     "platforms",
@@ -37,6 +39,7 @@ _runs = sql.Table(
     sql.Column("node_ms", sql.Text, nullable=False),
     sql.Column("watched_ms", sql.Text, nullable=False),
     sql.Column("reference_ms", sql.Float, nullable=False),
+    *(sql.Column(name, sql.Float, nullable=False, server_default="0") for name in _LATER),
     sql.Column("error", sql.Text),
     sql.UniqueConstraint("platform", "network", "nodes", "repeat"),
 )
@@ -54,7 +57,7 @@ class Store:
     """
 
     def __init__(self, url: str, platform: PlatformRecord) -> None:
-        record = json.dumps(asdict(platform), sort_keys=True)
+        record = _key(platform)
         try:
             if "://" not in url:
                 Path(url).expanduser().parent.mkdir(parents=True, exist_ok=True)
@@ -63,7 +66,10 @@ class Store:
             if self._engine.dialect.name == "sqlite":
                 sql.event.listen(self._engine, "connect", _write_ahead)
             _metadata.create_all(self._engine)
+            there = {column["name"] for column in sql.inspect(self._engine).get_columns("runs")}
             with self._engine.begin() as connection:
+                for name in (name for name in _LATER if name not in there):
+                    connection.execute(sql.text(f"ALTER TABLE runs ADD COLUMN {name} FLOAT NOT NULL DEFAULT 0"))
                 found = sql.select(_platforms.c.id).where(_platforms.c.record == record)
                 number = connection.execute(found).scalar()
                 if number is None:
@@ -105,6 +111,7 @@ class Store:
             "watched_ms": json.dumps(run.watched_ms),
             "reference_ms": run.reference_ms,
             "error": run.error,
+            **{name: getattr(run, name) for name in _LATER},
         }
         try:
             with self._engine.begin() as connection:
@@ -116,6 +123,15 @@ class Store:
     def close(self) -> None:
         """Let go of the database."""
         self._engine.dispose()
+
+
+def _key(platform: PlatformRecord) -> str:
+    """What tells platforms apart; what only an estimate has is left out of measurements' keys."""
+    fields = asdict(platform)
+    for name in ("deterministic", "estimated_by"):
+        if not fields[name]:
+            del fields[name]
+    return json.dumps(fields, sort_keys=True)
 
 
 def _problem(error: Exception) -> str:
@@ -138,4 +154,5 @@ def _read(row: Any) -> Run:
         tuple(json.loads(row["watched_ms"])),
         row["reference_ms"],
         row["error"],
+        **{name: row[name] for name in _LATER},
     )

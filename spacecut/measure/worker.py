@@ -16,7 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from spacecut.errors import MeasurementError, SpacecutError
-from spacecut.measure.protocol import Protocol, Samples, time_program
+from spacecut.measure.protocol import ONCE, Protocol, Samples, time_program, timed_run
 from spacecut.operators import Network, Operator
 from spacecut.platforms import Platform, Program, get_platform
 
@@ -59,7 +59,7 @@ class Worker:
         if "error" in answer:
             raise MeasurementError(answer["error"])
         nodes_ms = {int(node): times for node, times in answer["node_ms"].items()}
-        return Samples(answer["total_ms"], nodes_ms, answer["watched_ms"], answer["reference_ms"])
+        return Samples(**{**answer, "node_ms": nodes_ms})
 
     def close(self) -> None:
         """End the process."""
@@ -124,20 +124,18 @@ class _Reference:
     network = Network.single(Operator("conv2d", 64, 28, 28, 64, kernel=3, activation="relu"))
 
     def __init__(self, platform: Platform) -> None:
+        self._program: Program | None = None
+        if platform.deterministic:
+            return
         try:
-            self._program: Program | None = platform.load(self.network)
+            self._program = platform.load(self.network)
             self._before = self._glance()
         except Exception:  # a platform that cannot run it is measured without
             self._program = None
 
     def _glance(self) -> float:
         assert self._program is not None
-        times = []
-        for _ in range(2):
-            start = time.perf_counter()
-            self._program.run()
-            times.append((time.perf_counter() - start) * 1e3)
-        return min(times)
+        return min(timed_run(self._program) for _ in range(2))
 
     def beside(self) -> float:
         """Milliseconds: the slower of a glance now and the one before."""
@@ -168,14 +166,21 @@ def _serve() -> None:
     for line in sys.stdin:
         request = json.loads(line)
         try:
+            network, protocol = Network.parse(request["network"]), Protocol(**request["protocol"])
             start = time.perf_counter()
-            program = platform.load(Network.parse(request["network"]), request["nodes"])
-            loading = time.perf_counter() - start
+            platform.prepare(network)
+            prepared = time.perf_counter()
+            program = platform.load(network, request["nodes"])
+            loading = time.perf_counter() - prepared
+            if platform.deterministic:
+                loading, protocol = 0.0, ONCE
             try:
-                samples = time_program(program, Protocol(**request["protocol"]), request["nodes"], loading)
+                samples = time_program(program, protocol, request["nodes"], loading)
+                clock = platform.clock_mhz()
             finally:
                 program.close()
-            answer(asdict(replace(samples, reference_ms=reference.beside())))
+            preparing = prepared - start
+            answer(asdict(replace(samples, reference_ms=reference.beside(), clock_mhz=clock, preparing=preparing)))
         except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded
             answer({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LAST_WORDS]}"})
 

@@ -1,4 +1,4 @@
-"""The input that every platform is measured on."""
+"""The inputs that every platform is measured on, and that quantisers calibrate with."""
 
 from __future__ import annotations
 
@@ -6,10 +6,24 @@ import numpy as np
 
 from spacecut.operators import Network
 
-__all__ = ["input_array"]
+__all__ = ["calibration_arrays", "input_array"]
+
+_CALIBRATION = 2
 
 
 def input_array(network: Network, batch: int) -> np.ndarray:
     """Standard normal float32 values of shape ``[batch, channels, height, width]``, the same at every call."""
+    return _drawn(network, batch, 0)
+
+
+def calibration_arrays(network: Network, batch: int) -> list[np.ndarray]:
+    """A few more like it, likewise the same at every call.
+
+    Latency does not depend on the ranges that come of them, as long as nothing overflows or vanishes.
+    """
+    return [_drawn(network, batch, seed) for seed in range(1, 1 + _CALIBRATION)]
+
+
+def _drawn(network: Network, batch: int, seed: int) -> np.ndarray:
     shape = (batch, *network.input_shape)
-    return np.random.default_rng(0).standard_normal(shape, dtype=np.float32)
+    return np.random.default_rng(seed).standard_normal(shape, dtype=np.float32)

@@ -1,27 +1,23 @@
-"""LiteRT (TensorFlow Lite) on the CPU, through its XNNPACK delegate. It tells no node times."""
+"""LiteRT (TensorFlow Lite) on the CPU, with and without its XNNPACK delegate. It tells no node times."""
 
 from __future__ import annotations
 
 from importlib import metadata
-from typing import Any
+from typing import Any, ClassVar
 
-import numpy as np
+from spacecut.platforms.platform import Status
+from spacecut.platforms.tflite import TfLite
 
-from spacecut.operators import Network
-from spacecut.operators.tflite_builder import build_tflite
-from spacecut.platforms.inputs import input_array
-from spacecut.platforms.platform import Platform, Program, Status
-
-__all__ = ["LiteRt"]
+__all__ = ["LiteRt", "LiteRtBuiltin"]
 
 _PACKAGE = "ai-edge-litert"
 
 
-class LiteRt(Platform):
+class LiteRt(TfLite):
     """LiteRT's interpreter with its default resolver, which delegates to XNNPACK."""
 
     runtime = "litert"
-    tells_node_times = False
+    _resolver: ClassVar[str] = "AUTO"
 
     @classmethod
     def status(cls) -> Status:
@@ -29,21 +25,17 @@ class LiteRt(Platform):
             import ai_edge_litert.interpreter  # noqa: F401
         except ImportError as error:
             return Status.missing(_PACKAGE, error)
-        return Status(True, metadata.version(_PACKAGE), ("cpu",), ("fp32",))
+        return cls.offered(metadata.version(_PACKAGE))
 
-    def load(self, network: Network, nodes: bool = False) -> Program:
-        from ai_edge_litert.interpreter import Interpreter
+    def interpreter(self, model: bytes) -> Any:
+        from ai_edge_litert.interpreter import Interpreter, OpResolverType
 
-        interpreter = Interpreter(model_content=build_tflite(network, self.batch), num_threads=self.threads)
-        interpreter.allocate_tensors()
-        values = input_array(network, self.batch).transpose(0, 2, 3, 1)
-        interpreter.set_tensor(interpreter.get_input_details()[0]["index"], np.ascontiguousarray(values))
-        return _Interpreter(interpreter)
+        resolver = OpResolverType[self._resolver]
+        return Interpreter(model_content=model, num_threads=self.threads, experimental_op_resolver_type=resolver)
 
 
-class _Interpreter(Program):
-    def __init__(self, interpreter: Any) -> None:
-        self._interpreter = interpreter
+class LiteRtBuiltin(LiteRt):
+    """LiteRT's interpreter with its built-in kernels alone."""
 
-    def run(self) -> None:
-        self._interpreter.invoke()
+    runtime = "litert-builtin"
+    _resolver = "BUILTIN_WITHOUT_DEFAULT_DELEGATES"

@@ -1,4 +1,4 @@
-"""OpenVINO on the CPU, with node times from its performance counters."""
+"""OpenVINO on the CPU, in float32 and int8 by NNCF, with node times from its performance counters."""
 
 from __future__ import annotations
 
@@ -10,8 +10,9 @@ import numpy as np
 from spacecut.operators import Network
 from spacecut.operators.onnx_builder import build_onnx
 from spacecut.platforms.attribution import charge, owner
-from spacecut.platforms.inputs import input_array
+from spacecut.platforms.inputs import calibration_arrays, input_array
 from spacecut.platforms.platform import Platform, Program, Status
+from spacecut.platforms.quantisers import nncf_lacking, quantised_openvino
 
 if TYPE_CHECKING:
     import openvino
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 __all__ = ["OpenVino"]
 
 # The capabilities of a CPU say which precisions it can really run: a hint alone is accepted, and then emulated.
-_PRECISIONS = {"FP32": "fp32"}
+_PRECISIONS = {"FP32": "fp32", "INT8": "int8"}
 
 
 class OpenVino(Platform):
@@ -27,6 +28,7 @@ class OpenVino(Platform):
 
     runtime = "openvino"
     tells_node_times = True
+    quantiser = "nncf"
 
     @classmethod
     def status(cls) -> Status:
@@ -35,8 +37,18 @@ class OpenVino(Platform):
         except ImportError as error:
             return Status.missing("openvino", error)
         capabilities = _core().get_property("CPU", "OPTIMIZATION_CAPABILITIES")
-        precisions = tuple(name for capability, name in _PRECISIONS.items() if capability in capabilities)
-        return Status(True, openvino.__version__.partition("-")[0], ("cpu",), precisions)
+        precisions = [name for capability, name in _PRECISIONS.items() if capability in capabilities]
+        lacking = {}
+        if "int8" in precisions and (reason := nncf_lacking()):
+            precisions.remove("int8")
+            lacking["int8"] = reason
+        return Status(True, openvino.__version__.partition("-")[0], ("cpu",), tuple(precisions), lacking=lacking)
+
+    def build(self, network: Network) -> openvino.Model:
+        model = _core().read_model(build_onnx(network, self.batch))
+        if self.precision == "int8":
+            model = quantised_openvino(model, calibration_arrays(network, self.batch), correct_biases=False)
+        return model
 
     def load(self, network: Network, nodes: bool = False) -> Program:
         properties = {
@@ -47,8 +59,7 @@ class OpenVino(Platform):
             "ENABLE_CPU_PINNING": False,
             "PERF_COUNT": nodes,
         }
-        model = _core().read_model(build_onnx(network, self.batch))
-        return _Request(_core().compile_model(model, "CPU", properties), input_array(network, self.batch))
+        return _Request(_core().compile_model(self.model(network), "CPU", properties), input_array(network, self.batch))
 
 
 @lru_cache(maxsize=1)

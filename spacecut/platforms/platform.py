@@ -4,14 +4,18 @@ from __future__ import annotations
 
 import re
 from abc import ABC, abstractmethod
-from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import ClassVar
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from importlib import metadata
+from typing import Any, ClassVar
 
-from spacecut.errors import InputError
+from spacecut.errors import InputError, PlatformUnavailable
 from spacecut.operators import Network
 
-__all__ = ["Platform", "PlatformName", "Program", "Status"]
+__all__ = ["Platform", "PlatformName", "Program", "Status", "not_importable"]
+
+_KEPT = 512  # models
 
 _NAME = re.compile(r"(?P<runtime>[a-z][a-z0-9-]*)(/(?P<device>[a-z0-9.-]+))?(:(?P<precision>[a-z0-9]+))?")
 
@@ -52,6 +56,8 @@ class Status:
         devices: Devices that it can run on here, the default first.
         precisions: Precisions that it can run here, the default first.
         reason: Why it cannot run, and what to install; empty where it can.
+        lacking: Devices and precisions that the runtime knows but cannot use here, each with the reason.
+        note: What a reader of its figures has to know.
     """
 
     available: bool
@@ -59,20 +65,31 @@ class Status:
     devices: tuple[str, ...] = ()
     precisions: tuple[str, ...] = ()
     reason: str = ""
+    lacking: Mapping[str, str] = field(default_factory=dict)
+    note: str = ""
 
     @classmethod
     def missing(cls, package: str, error: ImportError) -> Status:
         """The status of a runtime whose package cannot be imported."""
-        name = "is not installed" if isinstance(error, ModuleNotFoundError) else f"does not import ({error})"
-        return cls(False, reason=f"the package {package} {name}; pip install {package}")
+        return cls(False, reason=not_importable(package, error))
+
+
+def not_importable(package: str, error: ImportError) -> str:
+    """Why a package cannot be used, and the command that mends it."""
+    name = "is not installed" if isinstance(error, ModuleNotFoundError) else f"does not import ({error})"
+    return f"the package {package} {name}; pip install {package}"
 
 
 class Program(ABC):
     """A network loaded on a platform, ready to run again and again on the same input."""
 
     @abstractmethod
-    def run(self) -> None:
-        """Run the network once and wait for the result."""
+    def run(self) -> float | None:
+        """Run the network once and wait for the result.
+
+        Returns:
+            Milliseconds by the platform's own clock, where it has a better one than its caller; else None.
+        """
 
     def mark(self) -> None:
         """Begin the runs that :meth:`node_times` tells of. Called once, after the warm-up."""
@@ -99,12 +116,19 @@ class Platform(ABC):
         batch: Inputs in one inference.
 
     Raises:
-        InputError: The device or precision is not one that this runtime offers here.
+        InputError: The device or precision is not one that this runtime offers, or it takes no such threads or batch.
+        PlatformUnavailable: The runtime offers the device or precision, but not here.
     """
 
     runtime: ClassVar[str]
-    tells_node_times: ClassVar[bool]
+    tells_node_times: bool
     """Whether programs loaded with ``nodes=True`` tell the time of each node inside the running network."""
+    deterministic: bool = False
+    """Whether a network takes the same milliseconds at every run, so that one run tells all."""
+    estimated_by: str = ""
+    """What estimates the milliseconds, where no network is really run; empty where they are measured."""
+    quantiser: str = ""
+    """The package that makes int8 models, where that is not the runtime's own; it is part of their version."""
 
     def __init__(self, name: PlatformName, threads: int = 1, batch: int = 1) -> None:
         status = self.status()
@@ -112,13 +136,30 @@ class Platform(ABC):
         self.version = status.version
         self.threads = threads
         self.batch = batch
-        self.device = _offered(name, "device", name.device, status.devices)
-        self.precision = _offered(name, "precision", name.precision, status.precisions)
+        self.device = _offered(name, "device", name.device, status.devices, status.lacking)
+        self.precision = _offered(name, "precision", name.precision, status.precisions, status.lacking)
+        if self.precision == "int8" and self.quantiser:
+            self.version += f" with {self.quantiser} {metadata.version(self.quantiser)}"
+        self._keeps = self.precision == "int8" and not self.deterministic
+        self._kept = lru_cache(_KEPT)(self.build)
 
     @classmethod
     @abstractmethod
     def status(cls) -> Status:
         """Whether the runtime can run here, and with what."""
+
+    def build(self, network: Network) -> Any:
+        """The network as a model in the runtime's own form, for platforms whose :meth:`load` asks for one."""
+        return network
+
+    def model(self, network: Network) -> Any:
+        """What :meth:`build` makes; in int8 the latest ones are kept for further runs, since quantising is slow."""
+        return self._kept(network) if self._keeps else self.build(network)
+
+    def prepare(self, network: Network) -> None:
+        """Make beforehand what is slow to make and need not be made again for further runs."""
+        if self._keeps:
+            self._kept(network)
 
     @abstractmethod
     def load(self, network: Network, nodes: bool = False) -> Program:
@@ -129,10 +170,22 @@ class Platform(ABC):
             nodes: Prepare for :meth:`Program.node_times`; until that is called this may slow the network a little.
         """
 
+    def hardware(self) -> str:
+        """One line on what runs the networks; empty where it is this machine's processor."""
+        return ""
 
-def _offered(name: PlatformName, what: str, wanted: str | None, offered: Sequence[str]) -> str:
+    def clock_mhz(self) -> float:
+        """The clock that the hardware runs at now; 0 where the platform does not tell."""
+        return 0.0
+
+
+def _offered(
+    name: PlatformName, what: str, wanted: str | None, offered: Sequence[str], lacking: Mapping[str, str]
+) -> str:
     if wanted is None:
         return offered[0]
+    if wanted in lacking:
+        raise PlatformUnavailable(f"platform {name} cannot run here: {lacking[wanted]}")
     if wanted not in offered:
         raise InputError(f"platform {name}: no {what} {wanted!r} here; it offers {', '.join(offered)}")
     return wanted

@@ -1,5 +1,6 @@
-"""What is known of accuracy without training: the quality order, and families of quality functions that respect it."""
+"""What is known of accuracy: families of functions that respect the quality order, and tables of what was measured."""
 
 from spacecut.quality.family import LEVELS, Quality, quality_family
+from spacecut.quality.table import QualityTable, from_accuracies, from_losses, read_quality
 
-__all__ = ["LEVELS", "Quality", "quality_family"]
+__all__ = ["LEVELS", "Quality", "QualityTable", "from_accuracies", "from_losses", "quality_family", "read_quality"]

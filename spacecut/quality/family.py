@@ -16,7 +16,7 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.space import Choice, SearchSpace
 
-__all__ = ["LEVELS", "Quality", "quality_family"]
+__all__ = ["LEVELS", "Quality", "levelled", "quality_family"]
 
 LEVELS = 4096
 """Quality of the best architecture; the worst has 0."""
@@ -81,9 +81,15 @@ def _draw(choices: Sequence[Choice], generator: np.random.Generator, levels: int
         place = _place(choice, generator)
         weight = np.exp(_WEIGHT_SPREAD * generator.standard_normal())
         worth.append(weight * place ** np.exp(generator.uniform(*np.log(_BEND))))
-    total = sum(float(values.max()) for values in worth)
+    return levelled(worth, levels)
+
+
+def levelled(worth: Sequence[np.ndarray], levels: int) -> Quality:
+    """Worths in any unit as whole numbers from 0, of which the best architecture has about ``levels``."""
+    above = [values - values.min() for values in worth]
+    total = sum(float(values.max()) for values in above)
     unit = levels / total if total > 0 else 0.0
-    return Quality(tuple(np.rint(values * unit).astype(np.int64) for values in worth))
+    return Quality(tuple(np.rint(values * unit).astype(np.int64) for values in above))
 
 
 def _place(choice: Choice, generator: np.random.Generator) -> np.ndarray:

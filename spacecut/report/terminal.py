@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections import Counter
+from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
 
@@ -10,14 +11,20 @@ import numpy as np
 from rich.console import Console
 from rich.table import Table
 
-from spacecut.cut import Decision, Reduction
+from spacecut.cut import Decision, Gain, Outcome, Reduction
+from spacecut.cut.differences import FINDINGS
 from spacecut.latency import AnyProfile, Prediction, RecordedPlatform, Scored
 from spacecut.platforms import Status
+from spacecut.quality import QualityTable
 from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
 from spacecut.space import Candidate, SearchSpace
+from spacecut.study import Comparison, Finding
 
 __all__ = [
+    "show_comparison",
+    "show_estimate",
+    "show_findings",
     "show_platforms",
     "show_prediction",
     "show_profile",
@@ -31,13 +38,19 @@ __all__ = [
 
 def show_platforms(console: Console, statuses: Mapping[str, Status]) -> None:
     """One row a runtime: whether it runs here, and if not, why and what to install."""
-    table = Table("platform", "here", "version", "devices", "precisions", "why not, and what to do", box=None)
+    table = Table("platform", "here", "version", "devices", "precisions", "remarks", box=None)
     for name, status in statuses.items():
         here = "[green]yes[/]" if status.available else "[red]no[/]"
-        table.add_row(
-            name, here, status.version, ", ".join(status.devices), ", ".join(status.precisions), status.reason
-        )
+        lacking = [f"no {what}: {reason}" for what, reason in status.lacking.items()]
+        remarks = "; ".join(remark for remark in (status.reason, status.note, *lacking) if remark)
+        table.add_row(name, here, status.version, ", ".join(status.devices), ", ".join(status.precisions), remarks)
     console.print(table)
+
+
+def show_estimate(console: Console, profile: AnyProfile) -> None:
+    """Where the latencies shown were never measured, say so."""
+    if not isinstance(profile, RecordedPlatform) and profile.platform.estimated_by:
+        console.print(f"[yellow]all latencies are estimates by {profile.platform.estimated_by}: nothing was run[/]")
 
 
 def show_spaces(console: Console, spaces: list[SearchSpace]) -> None:
@@ -55,12 +68,14 @@ def show_profile(console: Console, profile: AnyProfile) -> None:
         show_recorded(console, profile)
         return
     evidence = profile.evidence
-    console.print(f"measured on [bold]{profile.platform}[/]")
+    estimated = profile.platform.estimated_by
+    console.print(f"{'estimated' if estimated else 'measured'} on [bold]{profile.platform}[/]")
     console.print(
         f"{len(profile.runs)} runs, {profile.seconds:.0f} s of measurement: {profile.fresh} made now, the others from "
         f"the store; {profile.disturbed} while something else slowed the machine down"
     )
     console.print(f"{len(evidence.operators)} operators seen, {len(evidence.totals)} networks timed end to end")
+    show_estimate(console, profile)
     if profile.failures:
         console.print(f"[red]{len(profile.failures)} runs failed[/]; the first: {profile.failures[0].error}")
 
@@ -80,27 +95,63 @@ def show_recorded(console: Console, recorded: RecordedPlatform) -> None:
             )
 
 
-def show_reduction(console: Console, reduction: Reduction, files: list[Path]) -> None:
-    """The cut: sizes, evidence choice by choice, certificate, files."""
-    show_profile(console, reduction.profile)
+def show_reduction(
+    console: Console,
+    reduction: Reduction,
+    files: list[Path],
+    gains: Sequence[Gain] = (),
+    quality: QualityTable | None = None,
+) -> None:
+    """The cut: sizes, evidence choice by choice, what it means on each platform, files."""
+    several = len(reduction.outcomes) > 1
+    for outcome in reduction.outcomes:
+        show_profile(console, outcome.profile)
+        if several:
+            console.print()
     if len(reduction.full.choices) == 1:
         _show_steps(console, list(reduction.decisions))
     else:
         _show_choices(console, reduction)
+    if several:
+        console.print(f"[dim]the costs above are those on {reduction.certificate.platform}[/]")
+    if quality is not None:
+        told = f"{quality.architectures} accuracies" if quality.architectures else "candidates' losses"
+        rank = f", Spearman {quality.rank_correlation:.2f} on those left out" if quality.architectures else ""
+        console.print(f"quality: {told} of {quality.source}{rank}")
     before, after = reduction.full.size, reduction.space.size
     console.print(
         f"\n[bold]{reduction.full.name}: {shown_size(before)} -> {shown_size(after)} architectures[/]"
         f" ({before / after:.3g} times fewer)"
         + (f", tolerance {reduction.tolerance:.3g}" if reduction.tolerance is not None else "")
-        + (f", at most {reduction.max_latency:g} ms" if reduction.max_latency is not None else "")
     )
-    if (inflation := reduction.inflation) is not None:
+    if causes := Counter(d.differs_in for d in reduction.decisions if d.differs_in):
+        told = ", ".join(f"{count} differ in {what}{_finding(what)}" for what, count in causes.most_common())
+        console.print(f"of the candidates that gave way to a better one, {told}")
+    for number, outcome in enumerate(reduction.outcomes):
+        if several:
+            console.print(f"\n[bold]{outcome.certificate.platform}[/]")
+        _show_outcome(console, outcome)
+        if gains:
+            _show_gain(console, gains[number])
+    _show_files(console, files)
+
+
+def _finding(what: str) -> str:
+    """The finding of the behaviour study behind a difference."""
+    return f" (finding {FINDINGS[what]})" if what in FINDINGS else ""
+
+
+def _show_outcome(console: Console, outcome: Outcome) -> None:
+    """Bound, fronts and certificate on one platform."""
+    if outcome.max_latency is not None:
+        console.print(f"what no architecture of at most {outcome.max_latency:g} ms has is left out")
+    if (inflation := outcome.inflation) is not None:
         console.print(
             f"fronts: at equal quality the best networks are [bold]{inflation.mean:.2%}[/] slower on average, "
             f"{inflation.worst:.1%} at the worst, over {inflation.functions} quality functions between "
             f"{inflation.band[0]:.3g} and {inflation.band[1]:.3g} ms"
         )
-    certificate = reduction.certificate
+    certificate = outcome.certificate
     error = certificate.model_error
     known = (
         "not checked on whole networks"
@@ -112,8 +163,20 @@ def show_reduction(console: Console, reduction: Reduction, files: list[Path]) ->
         f"[bold]{certificate.slowdown:.1%}[/] slower ({certificate.slowdown_ms:.3g} ms at most), by the latency model, "
         f"{known}"
     )
-    if files:
-        console.print("files: " + ", ".join(str(path) for path in files))
+    if (band := certificate.in_band) is not None:
+        console.print(
+            f"from {band.low_ms:.3g} to {band.high_ms:.3g} ms: at most [bold]{band.slowdown:.1%}[/] slower "
+            f"(one is {band.attained:.1%} slower)"
+        )
+
+
+def _show_gain(console: Console, gain: Gain) -> None:
+    """What candidates on the steps are worth."""
+    console.print(
+        f"regrid: {gain.added} candidates added on the steps; at equal quality the best networks are "
+        f"[bold]{gain.faster:.1%}[/] faster on average than those of the grid, which the same cut leaves "
+        f"{shown_size(gain.grid_size)} architectures"
+    )
 
 
 def _by_choice(decisions: tuple[Decision, ...]) -> Iterator[tuple[str, list[Decision]]]:
@@ -225,7 +288,8 @@ def show_prediction(console: Console, prediction: Prediction) -> None:
 
 def show_verification(console: Console, verification: Verification) -> None:
     """Predicted against measured, and the certificate against measured slow-downs."""
-    table = Table("predicted ms", "measured ms", "error", "rounded up, ms", "slow-down", "noise", box=None)
+    told = "estimated ms" if verification.estimated_by else "measured ms"
+    table = Table("predicted ms", told, "error", "rounded up, ms", "slow-down", "noise", box=None)
     for pair in verification.pairs:
         table.add_row(
             f"{pair.predicted_ms:.4g}",
@@ -249,5 +313,48 @@ def show_verification(console: Console, verification: Verification) -> None:
     console.print(
         f"drift: the profile's own networks now take {verification.drift:+.1%}; this is part of the errors above"
     )
+    if verification.estimated_by:
+        console.print(f"[yellow]checked against estimates by {verification.estimated_by}: nothing was run[/]")
     if not verification.same_platform:
         console.print("[yellow]this is not the runtime version or machine that was profiled[/]")
+
+
+def show_findings(console: Console, findings: Mapping[str, Sequence[Finding]], files: Sequence[Path]) -> None:
+    """Verdicts in one table, then what was found on each platform."""
+    table = Table("", "question", *findings, box=None)
+    for place, finding in enumerate(next(iter(findings.values()))):
+        verdicts = [found[place].verdict for found in findings.values()]
+        table.add_row(str(finding.number), finding.question, *verdicts)
+    console.print(table)
+    for name, found in findings.items():
+        console.print(f"\n[bold]{name}[/]")
+        for finding in found:
+            console.print(f"{finding.number}. {finding.said}")
+            if finding.rule:
+                console.print(f"   [dim]rule: {finding.rule}[/]")
+    _show_files(console, files)
+
+
+def show_comparison(console: Console, comparison: Comparison, files: Sequence[Path]) -> None:
+    """Latency of each model on each platform, and the dearest kinds of operator."""
+    platforms = list(dict.fromkeys(entry.platform for entry in comparison.entries))
+    table = Table("model", "million MACs", *platforms, box=None)
+    for model, size in comparison.macs.items():
+        cells = []
+        for platform in platforms:
+            entry = comparison.at(model, platform)
+            if entry.ms is None:
+                cells.append(f"[red]{entry.problem}[/]")
+                continue
+            total = sum(entry.by_kind.values())
+            dearest = ", ".join(f"{kind} {ms / total:.0%}" for kind, ms in list(entry.by_kind.items())[:3])
+            noise = "" if np.isnan(entry.noise) else f" ± {entry.noise:.1%}"
+            cells.append(f"[bold]{entry.ms:.3g} ms[/]{noise}\n[dim]{dearest}[/]")
+        table.add_row(model, f"{size / 1e6:.4g}", *cells)
+    console.print(table)
+    _show_files(console, files)
+
+
+def _show_files(console: Console, files: Sequence[Path]) -> None:
+    if files:
+        console.print("files: " + ", ".join(str(path) for path in files))

@@ -59,12 +59,14 @@ class Verification:
         same_platform: The runtime and machine are those that were profiled.
         drift: How much slower the machine runs the profile's own networks now: 0.05 is 5 %. It is part of the
             predictions' errors, and not taken out of them.
+        estimated_by: What estimated the "measured" milliseconds, where nothing was really run; else empty.
     """
 
     pairs: tuple[Checked, ...]
     certified: float
     same_platform: bool
     drift: float
+    estimated_by: str = ""
 
     def errors(self) -> np.ndarray:
         """Relative errors of the predictions of the full space's architectures; 0.05 is 5 % too high."""
@@ -109,7 +111,7 @@ def verify(
         certificate: The round-up map and what it promises.
         samples: Architectures of the full space, drawn uniformly.
         seed: Of the sample.
-        passes: How often each is run, all once before any is run again.
+        passes: How often each is run, all once before any is run again; once on a deterministic platform.
         progress: Called with the runs done and to do.
 
     Raises:
@@ -130,8 +132,9 @@ def verify(
     keys = [[workload.network(row).key for row in rows] for rows in (numbers, rounded)]
     references = _references(profile)
     networks = list(dict.fromkeys([*keys[0], *keys[1], *references]))
+    passes = 1 if platform.deterministic else passes
     measured = whole_latencies(interleave(platform, networks, passes, seed, progress))
-    spread = _spread(measured.values())
+    spread = 0.0 if platform.deterministic else _spread(measured.values())
     ratios = [float(np.median(measured[network])) / before for network, before in references.items()]
     predictions = model.predict(numbers), model.predict(rounded)
     pairs = []
@@ -149,7 +152,8 @@ def verify(
             )
         )
     drift = float(np.median(ratios)) - 1 if ratios else float("nan")
-    return Verification(tuple(pairs), certificate.slowdown, platform_record(platform) == record, drift)
+    same = platform_record(platform) == record
+    return Verification(tuple(pairs), certificate.slowdown, same, drift, platform.estimated_by)
 
 
 def _spread(measured: Iterable[list[float]]) -> float:

@@ -102,6 +102,23 @@ class SearchSpace:
         }
         return SearchSpace(self.document.model_copy(update={"choices": choices, "definitions": definitions}))
 
+    def reordered(self, orders: Mapping[str, Sequence[Sequence[Candidate]]]) -> SearchSpace:
+        """The space with other quality orders of the choices named, as chains from worse to better.
+
+        Raises:
+            InputError: An unknown choice or candidate.
+        """
+        choices = dict(self.document.choices)
+        for name, chains in orders.items():
+            choice = self.choice(name)
+            order: Any = [[choice.candidates[choice.index(candidate)] for candidate in chain] for chain in chains]
+            choices[name] = choices[name].model_copy(update={"order": order or "none"})
+        return SearchSpace(self.document.model_copy(update={"choices": choices}))
+
+    def on_input(self, shape: tuple[int, int, int]) -> SearchSpace:
+        """The same space over an input of other channels, height and width."""
+        return SearchSpace(self.document.model_copy(update={"input": shape}))
+
     def renamed(self, name: str) -> SearchSpace:
         """The same space under another name."""
         return SearchSpace(self.document.model_copy(update={"name": name}))

@@ -1,0 +1,135 @@
+"""``spacecut study`` and ``spacecut compare``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+from typing import Annotated, Any
+
+import numpy as np
+import typer
+
+from spacecut.cli.output import Json, emit, out, progress
+from spacecut.errors import InputError
+from spacecut.measure import DEFAULT_STORE
+from spacecut.operators import Network, expand
+from spacecut.operators.onnx_reader import read_onnx
+from spacecut.platforms import get_platform
+from spacecut.report import show_comparison, show_findings, write_comparison_page, write_study_page
+from spacecut.space import load_space
+from spacecut.study import Comparison, Walk, judge, walk
+from spacecut.study import compare as compare_networks
+
+__all__ = ["compare", "study"]
+
+Platforms = Annotated[
+    list[str],
+    typer.Option(
+        "--platform", "-p", help="RUNTIME[/DEVICE][:PRECISION]; again for each further one.", show_default=False
+    ),
+]
+StoreUrl = Annotated[
+    str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
+]
+Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for report.html and the figures.")]
+
+
+def study(
+    platforms: Platforms,
+    quick: Annotated[
+        bool, typer.Option("--quick", help="Fewer widths and less time: a few minutes a platform.")
+    ] = False,
+    store: StoreUrl = DEFAULT_STORE,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Walk the behaviour study's dimensions on a platform, and judge its findings there.
+
+    Where the same platform is given in two precisions, the gain of the lower one is judged too.
+    """
+    for name in platforms:
+        get_platform(name)  # what is wrong with it is said before a progress bar begins
+    walks = {}
+    for name in platforms:
+        with progress(f"walking {name}") as told:
+            walks[name] = walk(name, quick=quick, store=store, progress=told)
+    findings = {name: judge(walked, _lower(name, walks)) for name, walked in walks.items()}
+    content = {
+        "quick": quick,
+        "platforms": [
+            {
+                "platform": walks[name].platform,
+                "findings": [asdict(finding) for finding in found],
+                "failures": [
+                    {"dimension": dimension, "architecture": dict(architecture), "error": error}
+                    for dimension, walked in walks[name].dimensions.items()
+                    for architecture, error in walked.failures
+                ],
+            }
+            for name, found in findings.items()
+        ],
+    }
+    files = []
+    if output is not None:
+        files = [_folder(output) / "study.json", write_study_page(walks, findings, output)]
+        files[0].write_text(json.dumps({"spacecut_study": 1, **content}, indent=1, allow_nan=False) + "\n")
+    if as_json:
+        emit("study", {**content, "files": [str(path) for path in files]})
+    else:
+        show_findings(out(), findings, files)
+
+
+def compare(
+    models: Annotated[
+        list[str], typer.Argument(metavar="MODEL...", help="ONNX models, or shipped networks such as mobilenet/v2.")
+    ],
+    platforms: Platforms,
+    threads: Annotated[int, typer.Option(help="Threads of one inference.")] = 1,
+    store: StoreUrl = DEFAULT_STORE,
+    output: Output = None,
+    as_json: Json = False,
+) -> None:
+    """Measure networks across platforms: how fast, whether at all, and what the time goes to."""
+    networks = {name: _network(name) for name in dict.fromkeys(models)}
+    for name in platforms:
+        get_platform(name, threads)
+    with progress("comparing") as told:
+        found = compare_networks(networks, list(dict.fromkeys(platforms)), threads=threads, store=store, progress=told)
+    files = [write_comparison_page(found, _folder(output))] if output is not None else []
+    if as_json:
+        emit("compare", {**_comparison_json(found), "files": [str(path) for path in files]})
+    else:
+        show_comparison(out(), found, files)
+
+
+def _lower(name: str, walks: dict[str, Walk]) -> Walk | None:
+    """The walk of the same platform at INT8."""
+    return None if ":" in name else walks.get(f"{name}:int8")
+
+
+def _folder(path: Path) -> Path:
+    try:
+        path.mkdir(parents=True, exist_ok=True)
+    except OSError as error:
+        raise InputError(f"cannot write to {path}: {error.strerror}; give another -o") from None
+    return path
+
+
+def _network(name: str) -> Network:
+    """A model file, or a shipped space that holds one network."""
+    if name.endswith(".onnx"):
+        return read_onnx(Path(name))
+    space = load_space(name)
+    if space.size != 1:
+        raise InputError(f"{name} is a space of {space.size} networks; give an ONNX model or a space of one")
+    return expand(space).network(np.zeros(len(space.choices), dtype=np.int64))
+
+
+def _comparison_json(comparison: Comparison) -> dict[str, Any]:
+    return {
+        "macs": dict(comparison.macs),
+        "entries": [
+            {**asdict(entry), "noise": None if np.isnan(entry.noise) else entry.noise} for entry in comparison.entries
+        ],
+    }

@@ -1,0 +1,187 @@
+"""A concrete network as PyTorch functions."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from functools import partial
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spacecut.errors import InputError
+from spacecut.operators.network import INPUT, Network
+from spacecut.operators.operator import Operator
+from spacecut.operators.weights import conv_weights, linear_weights, squeeze_excite_weights
+
+if TYPE_CHECKING:
+    import torch
+
+__all__ = ["TorchNetwork"]
+
+Layer = Callable[..., "torch.Tensor"]
+Put = Callable[[np.ndarray], "torch.Tensor"]
+
+
+class TorchNetwork:
+    """A network of ``torch.nn.functional`` calls, with the weights of its ONNX model, in the channels-last layout.
+
+    Args:
+        network: The network.
+        batch: How many inputs at once.
+        device: Where its weights lie, as torch names it.
+        dtype: Of weights and activations.
+
+    Raises:
+        InputError: An operator of the network does nothing.
+    """
+
+    def __init__(self, network: Network, batch: int, device: torch.device, dtype: torch.dtype) -> None:
+        import torch
+
+        def put(values: np.ndarray) -> torch.Tensor:
+            layout = torch.channels_last if values.ndim == 4 else torch.contiguous_format
+            return torch.from_numpy(values.copy()).to(device, dtype, memory_format=layout)
+
+        self.put = put
+        self.layers: list[Layer] = []
+        self._sources: list[tuple[int, ...]] = []
+        self._shapes: list[tuple[int, ...]] = []
+        self._output = network.output
+        self._zeros = {}
+        for number, node in enumerate(network.nodes):
+            operator = node.operator
+            if operator.kind in ("activation", "add") and operator.activation == "none" and operator.inputs == 1:
+                raise InputError(f"{operator}: it does nothing; leave it out of the network")
+            shape = (batch, *operator.input_shape)
+            self.layers.append(_LAYERS[operator.kind](operator, number, put))
+            self._sources.append(node.inputs)
+            self._shapes.append((batch, operator.in_channels) if operator.kind == "linear" else shape)
+            if min(node.inputs) < INPUT:
+                self._zeros[number] = put(np.zeros(shape, np.float32))
+
+    def run(self, values: torch.Tensor, watch: Callable[[int], None] | None = None) -> torch.Tensor:
+        """The output for an input ``[batch, channels, height, width]``; ``watch`` is told each node that is done."""
+        done: list[torch.Tensor] = []
+        for number, (layer, sources, shape) in enumerate(zip(self.layers, self._sources, self._shapes, strict=True)):
+            given = (
+                values if source == INPUT else done[source] if source >= 0 else self._zeros[number]
+                for source in sources
+            )  # fmt: skip
+            done.append(layer(*(one if one.shape == shape else one.reshape(shape) for one in given)))
+            if watch is not None:
+                watch(number)
+        return done[self._output]
+
+
+def _conv2d(operator: Operator, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    weight, bias = map(put, conv_weights(operator, number))
+    groups = operator.in_channels // weight.shape[1]
+    pad, stride, activate = _padding(operator, 0.0), operator.stride, _activate(operator.activation)
+    inside = operator.kernel // 2 if pad is None else 0
+
+    def run(values: torch.Tensor) -> torch.Tensor:
+        values = values if pad is None else pad(values)
+        return activate(functional.conv2d(values, weight, bias, stride, inside, groups=groups))
+
+    return run
+
+
+def _linear(operator: Operator, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    weight, bias = map(put, linear_weights(operator, number))
+    activate = _activate(operator.activation)
+    return lambda values: activate(functional.linear(values, weight, bias))
+
+
+def _max_pool2d(operator: Operator, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    pad, size, stride = _padding(operator, float("-inf")), operator.kernel, operator.stride
+    inside = size // 2 if pad is None else 0
+    return lambda values: functional.max_pool2d(values if pad is None else pad(values), size, stride, inside)
+
+
+def _avg_pool2d(operator: Operator, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    pad, size, stride = _padding(operator, 0.0), operator.kernel, operator.stride
+    if pad is None:
+        return lambda values: functional.avg_pool2d(values, size, stride, size // 2, count_include_pad=False)
+    # Torch pads both sides alike. So an even window is padded here, and its mean is then taken over what it covers.
+    ones = put(np.ones((1, 1, operator.height, operator.width), np.float32))
+    covered = functional.avg_pool2d(pad(ones), size, stride)
+    return lambda values: functional.avg_pool2d(pad(values), size, stride) / covered
+
+
+def _global_avg_pool(operator: Operator, number: int, put: Put) -> Layer:
+    return lambda values: values.mean((2, 3), keepdim=True)
+
+
+def _activation(operator: Operator, number: int, put: Put) -> Layer:
+    return _activate(operator.activation)
+
+
+def _squeeze_excite(operator: Operator, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    (down, down_bias), (up, up_bias) = (map(put, affine) for affine in squeeze_excite_weights(operator, number))
+    activate = _activate(operator.activation)
+
+    def run(values: torch.Tensor) -> torch.Tensor:
+        inner = functional.relu(functional.conv2d(values.mean((2, 3), keepdim=True), down, down_bias))
+        return values * activate(functional.conv2d(inner, up, up_bias))
+
+    return run
+
+
+def _add(operator: Operator, number: int, put: Put) -> Layer:
+    activate = _activate(operator.activation)
+
+    def run(*sources: torch.Tensor) -> torch.Tensor:
+        total = sources[0]
+        for source in sources[1:]:
+            total = total + source
+        return activate(total)
+
+    return run
+
+
+def _padding(operator: Operator, value: float) -> Layer | None:
+    """What pads an even kernel, one less at the start, to keep ceil(size / stride); torch pads for odd ones itself."""
+    from torch.nn import functional
+
+    if operator.kernel % 2:
+        return None
+    before, after = (operator.kernel - 1) // 2, operator.kernel // 2
+    return partial(functional.pad, pad=(before, after, before, after), value=value)
+
+
+def _activate(activation: str) -> Layer:
+    from torch.nn import functional
+
+    known: dict[str, Layer] = {
+        "none": lambda values: values,
+        "relu": functional.relu,
+        "relu6": functional.relu6,
+        "sigmoid": functional.sigmoid,
+        "swish": functional.silu,
+        "hardswish": functional.hardswish,
+        "hardsigmoid": functional.hardsigmoid,
+    }
+    return known[activation]
+
+
+_LAYERS: dict[str, Callable[[Operator, int, Put], Layer]] = {
+    "conv2d": _conv2d,
+    "depthwise_conv2d": _conv2d,
+    "linear": _linear,
+    "max_pool2d": _max_pool2d,
+    "avg_pool2d": _avg_pool2d,
+    "global_avg_pool": _global_avg_pool,
+    "activation": _activation,
+    "squeeze_excite": _squeeze_excite,
+    "add": _add,
+}

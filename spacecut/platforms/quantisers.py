@@ -1,0 +1,116 @@
+"""Post-training quantisation to int8 by the quantiser that each runtime's own project offers.
+
+Weights are quantised per channel, activations by the ranges that they take on calibration inputs.
+"""
+
+from __future__ import annotations
+
+import importlib.util
+import logging
+import os
+import platform
+import tempfile
+from collections.abc import Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import numpy as np
+
+from spacecut.platforms.platform import not_importable
+
+if TYPE_CHECKING:
+    import openvino
+
+__all__ = ["nncf_lacking", "quantised_onnx", "quantised_openvino", "quantised_tflite", "tflite_quantiser_lacking"]
+
+_SIGNATURE, _INPUT = "serving_default", "input"
+
+
+def quantised_onnx(model: bytes, samples: Sequence[np.ndarray]) -> bytes:
+    """An ONNX model with QuantizeLinear and DequantizeLinear nodes, by ONNX Runtime's static quantisation.
+
+    Args:
+        model: The model; its one input is called ``input``.
+        samples: Calibration inputs.
+    """
+    import onnx
+    from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
+
+    class Reader(CalibrationDataReader):  # type: ignore[misc]
+        def __init__(self) -> None:
+            self._samples = iter(samples)
+
+        def get_next(self) -> dict[str, np.ndarray] | None:
+            sample = next(self._samples, None)
+            return None if sample is None else {_INPUT: sample}
+
+    with tempfile.TemporaryDirectory(prefix="spacecut-") as folder:
+        path = Path(folder) / "int8.onnx"
+        quantize_static(
+            onnx.load_from_string(model),
+            path,
+            Reader(),
+            per_channel=True,
+            reduce_range=_products_saturate(),
+            activation_type=QuantType.QUInt8,
+            weight_type=QuantType.QInt8,
+        )
+        return path.read_bytes()
+
+
+def _products_saturate() -> bool:
+    """Whether two products of 8 bits overflow their 16-bit sum: on x86 without VNNI weights then get 7 bits."""
+    if platform.machine() not in ("x86_64", "AMD64"):
+        return False
+    try:
+        return "_vnni" not in Path("/proc/cpuinfo").read_text()
+    except OSError:
+        return True
+
+
+def nncf_lacking() -> str:
+    """Why OpenVINO models cannot be quantised here, and what to install; empty where they can."""
+    return _lacking("nncf", "nncf")
+
+
+def quantised_openvino(
+    model: openvino.Model, samples: Sequence[np.ndarray], correct_biases: bool = True
+) -> openvino.Model:
+    """An OpenVINO model with FakeQuantize nodes, by NNCF's post-training quantisation.
+
+    Args:
+        model: The model; it has one input.
+        samples: Calibration inputs.
+        correct_biases: Make up in biases for what weights lose, as NNCF does by itself; it takes time, and changes
+            the output but not the latency.
+    """
+    os.environ["NNCF_CI"] = "1"  # without it NNCF reports its use over the network
+    import nncf
+
+    nncf.set_log_level(logging.ERROR)
+    options = nncf.AdvancedQuantizationParameters(disable_bias_correction=not correct_biases)
+    return nncf.quantize(model, nncf.Dataset(list(samples)), subset_size=len(samples), advanced_parameters=options)
+
+
+def tflite_quantiser_lacking() -> str:
+    """Why TFLite models cannot be quantised here, and what to install; empty where they can."""
+    return _lacking("ai_edge_quantizer", "ai-edge-quantizer")
+
+
+def quantised_tflite(model: bytes, samples: Sequence[np.ndarray]) -> bytes:
+    """A TFLite model in int8 throughout, its input and output too, by AI Edge Quantizer.
+
+    Args:
+        model: The model; its signature ``serving_default`` calls its one input ``input``.
+        samples: Calibration inputs.
+    """
+    from ai_edge_quantizer import quantizer, recipe
+
+    tool = quantizer.Quantizer(model, recipe.static_wi8_ai8())
+    calibrated = tool.calibrate({_SIGNATURE: [{_INPUT: sample} for sample in samples]})
+    return bytes(tool.quantize(calibrated, enable_progress_report=False).quantized_model)
+
+
+def _lacking(module: str, package: str) -> str:
+    """The quantisers are slow to import, so they are only looked for."""
+    return "" if importlib.util.find_spec(module) else not_importable(package, ModuleNotFoundError(module))

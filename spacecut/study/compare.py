@@ -1,0 +1,108 @@
+"""Networks across platforms: how fast, whether at all, and what the time goes to (finding 7)."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+
+import numpy as np
+
+from spacecut.errors import MeasurementError
+from spacecut.latency import predict_network, profile
+from spacecut.latency.evidence import whole_latencies
+from spacecut.measure import DEFAULT_STORE, Budget, Progress
+from spacecut.operators import Network
+from spacecut.operators.operator import encode, macs
+
+__all__ = ["Comparison", "ModelOnPlatform", "compare"]
+
+_SECONDS = 30.0
+
+
+@dataclass(frozen=True)
+class ModelOnPlatform:
+    """One network on one platform.
+
+    Attributes:
+        model, platform: Which, as they were given.
+        version: The platform with its version and machine.
+        ms: Latency end to end; None where it did not run.
+        noise: Relative standard deviation between quiet runs; NaN where there was one.
+        by_kind: Milliseconds by kind of operator, with the activation where the kind is one.
+        problem: Why it did not run; empty where it did.
+    """
+
+    model: str
+    platform: str
+    version: str
+    ms: float | None
+    noise: float
+    by_kind: Mapping[str, float]
+    problem: str
+
+
+@dataclass(frozen=True)
+class Comparison:
+    """Networks across platforms.
+
+    Attributes:
+        macs: Multiply-accumulates of each network.
+        entries: Network by network, platform by platform.
+    """
+
+    macs: Mapping[str, int]
+    entries: tuple[ModelOnPlatform, ...]
+
+    def at(self, model: str, platform: str) -> ModelOnPlatform:
+        """One of the entries."""
+        return next(entry for entry in self.entries if (entry.model, entry.platform) == (model, platform))
+
+
+def compare(
+    models: Mapping[str, Network],
+    platforms: Sequence[str],
+    *,
+    threads: int = 1,
+    store: str = DEFAULT_STORE,
+    progress: Progress | None = None,
+) -> Comparison:
+    """Measure networks on platforms; what does not run is told with the reason.
+
+    Args:
+        models: By name.
+        platforms: ``RUNTIME[/DEVICE][:PRECISION]``.
+        threads: Threads of one inference.
+        store: Path or URL of the store of raw samples.
+        progress: Called with the pairs done and to do.
+
+    Raises:
+        InputError: An unknown platform.
+        PlatformUnavailable: A platform cannot run here.
+    """
+    entries: list[ModelOnPlatform] = []
+    for name, network in models.items():
+        for platform in platforms:
+            if progress is not None:
+                progress(len(entries), len(models) * len(platforms))
+            entries.append(_measured(name, network, platform, threads, store))
+    sizes = {name: int(macs(encode([node.operator for node in n.nodes])).sum()) for name, n in models.items()}
+    return Comparison(sizes, tuple(entries))
+
+
+def _measured(name: str, network: Network, platform: str, threads: int, store: str) -> ModelOnPlatform:
+    try:
+        found = profile(network, platform, threads=threads, store=store, budget=Budget(_SECONDS))
+    except MeasurementError as error:
+        return ModelOnPlatform(name, platform, platform, None, float("nan"), {}, str(error))
+    values = whole_latencies(found.runs).get(network.key)
+    if not values:
+        reason = found.failures[0].error if found.failures else "not measured within the budget"
+        return ModelOnPlatform(name, platform, str(found.platform), None, float("nan"), {}, str(reason))
+    by_kind: dict[str, float] = {}
+    for share in predict_network(network, found).shares:
+        operator = share.operator
+        kind = operator.kind if operator.kind != "activation" else operator.activation
+        by_kind[kind] = by_kind.get(kind, 0.0) + share.latency_ms
+    noise = float(np.std(np.log(values), ddof=1)) if len(values) > 1 else float("nan")
+    ordered = dict(sorted(by_kind.items(), key=lambda entry: -entry[1]))
+    return ModelOnPlatform(name, platform, str(found.platform), float(np.median(values)), noise, ordered, "")

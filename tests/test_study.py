@@ -1,0 +1,145 @@
+"""The behaviour study: verdicts on platforms whose behaviour is given, and a quick walk of a real one."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import pytest
+from test_cli import answer, run
+
+import spacecut
+from spacecut.latency import Profile
+from spacecut.measure import PlatformRecord, Run, Task
+from spacecut.operators import Network, Operator, expand
+from spacecut.operators.operator import encode, macs
+from spacecut.study import Walk, judge
+from spacecut.study.walk import DIMENSIONS, _dimension
+
+Cost = Callable[[Operator], float]
+
+
+def walked(cost: Cost) -> Walk:
+    """A walk of a simulated platform."""
+    dimensions = {}
+    for name, place in DIMENSIONS.items():
+        space = spacecut.load_space(place)
+        workload, runs = expand(space), []
+        for row in np.indices(space.lengths).reshape(len(space.lengths), -1).T:
+            network = workload.network(row)
+            times = {number: (cost(node.operator),) * 3 for number, node in enumerate(network.nodes)}
+            total = (1e-4 + sum(values[0] for values in times.values()),) * 3
+            runs += [
+                Run(Task(network.key, True, n), "2026-01-01T00:00:00+00:00", 0.1, total, times, total) for n in (0, 1)
+            ]
+        profile = Profile(PlatformRecord("simulated", "1", "cpu", "fp32", 1, 1, "none"), space.name, runs)
+        dimensions[name] = _dimension(space, profile)
+    return Walk("simulated", False, dimensions)
+
+
+def compute(operator: Operator) -> float:
+    return float(macs(encode([operator]))[0]) * 1e-6
+
+
+def stepped(operator: Operator) -> float:
+    """Steps of 16 channels, kernels that hardly cost, dear gates, new activations that are not fused."""
+    width = -(-operator.out_channels // 16) * -(-operator.in_channels // 16)
+    cost = width * 0.02 * operator.kernel**0.3
+    if operator.kind == "squeeze_excite":
+        cost = 10.0
+    return cost + (0.0 if operator.activation in ("none", "relu", "relu6") else 0.5)
+
+
+def smooth(operator: Operator) -> float:
+    """Latency is compute, and everything else is free."""
+    return 0.0 if operator.kind == "squeeze_excite" else compute(operator)
+
+
+def test_a_stepped_platform_has_every_finding() -> None:
+    verdicts = {finding.number: finding.verdict for finding in judge(walked(stepped))}
+    assert verdicts == {1: "holds", 2: "holds", 3: "holds", 4: "holds", 5: "not measured"}
+    first, second, third, *_ = judge(walked(stepped))
+    assert "16, 32, 48, 64, 80, 96" in first.said
+    assert "conv" in second.rule
+    assert "relu6" in third.rule
+    assert "swish," not in third.rule
+
+
+def test_a_smooth_platform_has_none() -> None:
+    verdicts = {finding.number: finding.verdict for finding in judge(walked(smooth))}
+    assert verdicts == {
+        1: "does not hold",
+        2: "does not hold",
+        3: "does not hold",
+        4: "does not hold",
+        5: "not measured",
+    }
+
+
+def test_a_lower_precision_is_judged_block_by_block() -> None:
+    def int8(operator: Operator) -> float:
+        return stepped(operator) * (2.0 if operator.kind == "squeeze_excite" else 0.25)
+
+    finding = judge(walked(stepped), walked(int8))[4]
+    assert finding.verdict == "holds"
+    assert finding.figures["conv"] == pytest.approx(4.0, rel=0.3)
+    assert finding.figures["conv with SE"] < 1
+    assert "conv with SE" in finding.rule
+    assert judge(walked(stepped), walked(lambda o: stepped(o) / 2))[4].verdict == "does not hold"
+
+
+def test_what_did_not_run_is_told(tmp_path: Path) -> None:
+    space = spacecut.load_space(DIMENSIONS["activations"])
+    network = expand(space).network(np.zeros(2, dtype=np.int64))
+    runs = [Run(Task(network.key, True, 0), "2026-01-01T00:00:00+00:00", 0.1, error="RuntimeError: no such operator")]
+    found = _dimension(space, Profile(PlatformRecord("p", "1", "cpu", "fp32", 1, 1, "none"), space.name, runs))
+    assert not found.points
+    assert found.failures[0] == ({"kind": "conv2d", "activation": "none"}, "RuntimeError: no such operator")
+    assert found.failures[1][1] == "not measured within the budget"
+
+
+def test_a_quick_study_of_a_live_platform(tmp_path: Path) -> None:
+    content = answer("study", "-p", "onnxruntime", "--quick", "-o", "study", cwd=tmp_path)
+    (platform,) = content["platforms"]
+    assert [finding["number"] for finding in platform["findings"]] == [1, 2, 3, 4, 5]
+    known = {"holds", "mixed", "does not hold"}
+    assert all(finding["verdict"] in known for finding in platform["findings"][:4])
+    assert not platform["failures"]
+    assert (tmp_path / "study" / "report.html").is_file()
+    assert json.loads((tmp_path / "study" / "study.json").read_text())["spacecut_study"] == 1
+    shown = run("study", "-p", "onnxruntime", "--quick", cwd=tmp_path)
+    assert "Are activations free?" in shown.stdout
+
+
+def test_networks_are_compared(tmp_path: Path) -> None:
+    from spacecut.operators.onnx_builder import build_onnx
+
+    network = Network.single(Operator.parse("conv2d 8->8 @14x14 k3 s1 relu"))
+    (tmp_path / "small.onnx").write_bytes(build_onnx(network))
+    both = ("compare", "small.onnx", "mobilenet/v3_large", "-p", "onnxruntime", "-p", "litert")
+    content = answer(*both, "-o", "compared", cwd=tmp_path)
+    assert set(content["macs"]) == {"small.onnx", "mobilenet/v3_large"}
+    assert len(content["entries"]) == 4
+    for entry in content["entries"]:
+        assert entry["ms"] > 0
+        assert entry["by_kind"]["conv2d"] > 0
+    assert (tmp_path / "compared" / "report.html").is_file()
+    assert "conv2d" in run(*both, cwd=tmp_path).stdout
+
+
+@pytest.mark.parametrize(
+    ("arguments", "named"),
+    [
+        (("study", "-p", "onxruntime"), "onxruntime"),
+        (("study",), "platform"),
+        (("compare", "nowhere.onnx", "-p", "onnxruntime"), "nowhere.onnx"),
+        (("compare", "nasbench201/cell", "-p", "onnxruntime"), "15625 networks"),
+    ],
+)
+def test_bad_usage_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    done = run(*arguments, cwd=tmp_path)
+    assert done.returncode == 2
+    assert named in done.stderr
+    assert "Traceback" not in done.stderr
