@@ -4,7 +4,7 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices clean
+.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices bench-search clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -35,6 +35,9 @@ bench-reduction: .venv/all
 
 bench-devices: .venv/all
 	$(BIN)/python benchmarks/devices.py --data $(DATA)
+
+bench-search: .venv/all
+	$(BIN)/python benchmarks/search.py --data $(DATA)
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

@@ -5,6 +5,7 @@ from spacecut.latency.fit import fit
 from spacecut.latency.latencies import Latencies, read_latencies
 from spacecut.latency.loading import AnyProfile, load_profile
 from spacecut.latency.model import LatencyModel, Scored
+from spacecut.latency.operator_table import OperatorTable, fit_operators, read_operators
 from spacecut.latency.prediction import OperatorShare, Prediction, predict_network
 from spacecut.latency.profile import Profile, profile
 from spacecut.latency.recorded import Accuracy, RecordedPlatform
@@ -17,6 +18,7 @@ __all__ = [
     "Latencies",
     "LatencyModel",
     "OperatorShare",
+    "OperatorTable",
     "Prediction",
     "Profile",
     "RecordedPlatform",
@@ -24,8 +26,10 @@ __all__ = [
     "SumTable",
     "Trellis",
     "fit",
+    "fit_operators",
     "load_profile",
     "predict_network",
     "profile",
     "read_latencies",
+    "read_operators",
 ]

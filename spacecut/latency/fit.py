@@ -17,7 +17,7 @@ from spacecut.latency.trellis import Scope
 from spacecut.operators import expand
 from spacecut.space import SearchSpace
 
-__all__ = ["FEWEST", "fit"]
+__all__ = ["FEWEST", "LEAST_CORRELATION", "accuracy_of", "fit"]
 
 FEWEST = 20
 """Networks without which nothing is fitted."""
@@ -27,7 +27,7 @@ _NOTHING = 1e-6  # of the median latency
 _EARNED = 0.97  # a richer explanation must bring the error down to this share
 _FINE = 0.005  # where it is not below this already
 _ASKS = 0.03  # mean error on networks held out above which interactions between choices are looked for
-_LEAST_CORRELATION = 0.7  # Spearman's, on networks held out; below it a fit cannot tell fast from slow
+LEAST_CORRELATION = 0.7  # Spearman's, on networks held out; below it a fit cannot tell fast from slow
 _LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
 
 _Explain = Callable[[Latencies], Explanation]
@@ -73,15 +73,15 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
     for explain in (lambda _: choices, lambda _: operators, interactions):
         if best is not None and explain is interactions and best[1].mean_error < _ASKS:
             break
-        accuracy = _accuracy(_held_out(explain, seen), seen.ms)
+        accuracy = accuracy_of(_held_out(explain, seen), seen.ms)
         if best is None or max(accuracy.mean_error, _FINE) < _EARNED * best[1].mean_error:
             best = explain, accuracy
     assert best is not None
     explanation, held_out = best[0](seen), best[1]
-    if held_out.rank_correlation < _LEAST_CORRELATION:
+    if held_out.rank_correlation < LEAST_CORRELATION:
         raise MeasurementError(
             f"no good fit to {latencies.column} of {latencies.source}: on networks left out the rank correlation is "
-            f"{held_out.rank_correlation:.2f} (at least {_LEAST_CORRELATION}) and the mean error "
+            f"{held_out.rank_correlation:.2f} (at least {LEAST_CORRELATION}) and the mean error "
             f"{held_out.mean_error:.0%}; give more rows, or latencies measured with less noise"
         )
     fitted = _fitted(explanation, seen)
@@ -96,7 +96,7 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
         explanation.name,
         fitted.overhead,
         held_out,
-        _accuracy(fitted.predict(rest.numbers), rest.ms) if len(rest) else None,
+        accuracy_of(fitted.predict(rest.numbers), rest.ms) if len(rest) else None,
         tuple(_table(space, scope, ms, fitted.errors(scope)) for scope, ms in fitted.costs.items()),
     )
 
@@ -160,7 +160,8 @@ def _held_out(explain: _Explain, seen: Latencies) -> np.ndarray:
     return predicted
 
 
-def _accuracy(predicted: np.ndarray, measured: np.ndarray) -> Accuracy:
+def accuracy_of(predicted: np.ndarray, measured: np.ndarray) -> Accuracy:
+    """How well latencies in ms were predicted."""
     from scipy.stats import spearmanr  # slow to import, and needed only here
 
     error = np.abs(predicted / measured - 1)

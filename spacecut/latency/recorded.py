@@ -54,8 +54,8 @@ class CostTable:
     Attributes:
         choices: Names of the choices.
         candidates: Of each of them.
-        ms: Milliseconds of each combination, the last choice running fastest; the cheapest has none, which is in the
-            overhead.
+        ms: Milliseconds of each combination, the last choice running fastest. Where they come of whole networks, the
+            cheapest has none: it is in the overhead.
         error_ms: Standard errors, of what tells a combination from the mean of the others.
     """
 
@@ -67,17 +67,17 @@ class CostTable:
 
 @dataclass(frozen=True)
 class RecordedPlatform:
-    """A platform known by the latencies of whole networks of one space.
+    """A platform known, for one space, by latencies of whole networks or of single operators.
 
     Attributes:
         space: Name of the space.
         source: Name of the file of latencies.
         column: Its column, which names the device.
-        networks: How many networks the costs were fitted to.
+        networks: How many networks, or operators, the costs were fitted to.
         seed: What they were drawn by; None where all were taken.
         fitted_at: When, ISO 8601 in UTC.
         explained_by: ``choices``; ``operators`` where it predicts better that choices share theirs; ``interactions``
-            where candidates cost more or less with those of other choices.
+            where candidates cost more or less with those of other choices; or ``operators measured alone``.
         overhead_ms: What every network takes.
         held_out: Accuracy on networks left out in turn (cross-validation).
         left_out: Accuracy on the networks of the file that were not drawn; None where there were none.
