@@ -59,6 +59,18 @@ class Network:
             for node in self.nodes
         )
 
+    @cached_property
+    def slice_starts(self) -> dict[int, int]:
+        """The first channel of every ``channel_slice``, by its position: those of one value follow one another."""
+        ends: dict[int, int] = {}
+        starts = {}
+        for position, node in enumerate(self.nodes):
+            if (operator := node.operator).kind == "channel_slice":
+                start = ends.get(node.inputs[0], 0)
+                starts[position] = start if start + operator.out_channels <= operator.in_channels else 0
+                ends[node.inputs[0]] = starts[position] + operator.out_channels
+        return starts
+
     @classmethod
     def single(cls, operator: Operator) -> Network:
         """The network of one operator alone; several inputs are all the network's input."""

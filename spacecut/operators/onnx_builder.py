@@ -69,7 +69,6 @@ class _Graph:
         self._network = network
         self.batch = batch
         self._flat: set[int] = set()
-        self._sliced: dict[str, int] = {}
 
     def add(self, number: int) -> None:
         """Write one node of the network; its last ONNX node gives ``n{number}.out``."""
@@ -83,12 +82,10 @@ class _Graph:
             raise InputError(f"{node.operator}: it does nothing; leave it out of the network")
         self.nodes[-1].output[0] = f"n{number}.out"
 
-    def part(self, source: str, channels: int, of: int) -> int:
-        """The first channel of the next slice of a value: slices follow one another."""
-        start = self._sliced.get(source, 0)
-        start = start if start + channels <= of else 0
-        self._sliced[source] = start + channels
-        return start
+    @property
+    def start(self) -> int:
+        """The first channel of the slice being written."""
+        return self._network.slice_starts[self.number]
 
     def shape(self, source: int) -> list[int]:
         """Shape of the network's input or of a node's output."""
@@ -218,8 +215,7 @@ def _channel_shuffle(graph: _Graph, operator: Operator, sources: Sequence[str]) 
 
 
 def _channel_slice(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
-    start = graph.part(sources[0], operator.out_channels, operator.in_channels)
-    bounds = {"starts": start, "ends": start + operator.out_channels, "axes": 1}
+    bounds = {"starts": graph.start, "ends": graph.start + operator.out_channels, "axes": 1}
     return graph.emit("Slice", *sources, *(graph.constant(n, np.asarray([v], np.int64)) for n, v in bounds.items()))
 
 

@@ -97,7 +97,6 @@ class _Graph:
         self._operators: list[Any] = []
         self._codes: dict[tuple[str, int], int] = {}
         self._shared: dict[str, int] = {}
-        self._sliced: dict[int, int] = {}
         self._values = {INPUT: self._tensor("input", self.shape(network.input_shape))}
 
     @property
@@ -116,12 +115,10 @@ class _Graph:
         self._tensors[value].name = f"n{number}.out"
         self._values[number] = value
 
-    def part(self, source: int, channels: int, of: int) -> int:
-        """The first channel of the next slice of a tensor: slices follow one another."""
-        start = self._sliced.get(source, 0)
-        start = start if start + channels <= of else 0
-        self._sliced[source] = start + channels
-        return start
+    @property
+    def start(self) -> int:
+        """The first channel of the slice being written."""
+        return self._network.slice_starts[self.number]
 
     def shape(self, shape: tuple[int, int, int]) -> list[int]:
         """Channels, height, width as a TFLite shape."""
@@ -404,8 +401,7 @@ def _channel_shuffle(graph: _Graph, operator: Operator, sources: Sequence[int]) 
 
 
 def _channel_slice(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
-    start = graph.part(sources[0], operator.out_channels, operator.in_channels)
-    return _cut(graph, sources[0], [0, 0, 0, start], operator)
+    return _cut(graph, sources[0], [0, 0, 0, graph.start], operator)
 
 
 def _reshape(graph: _Graph, source: int, label: str, shape: Sequence[int]) -> int:
