@@ -140,7 +140,13 @@ def decode(row: np.ndarray) -> Operator:
 
 
 def family_columns(rows: np.ndarray) -> np.ndarray:
-    """The columns that tell families apart; operators of one family differ only in how wide they are."""
+    """The columns that tell families apart; operators of one family differ only in how wide they are.
+
+    Values side by side are as wide as all of them together, whatever their number is.
+    """
+    inputs = COLUMNS.index("inputs")
+    rows = rows.copy()
+    rows[rows[:, 0] == KIND_NAMES.index("concat"), inputs] = 0
     kept = [index for index, name in enumerate(COLUMNS) if name not in _WIDTHS]
     return rows[:, kept]
 

@@ -39,6 +39,9 @@ def on_function(
     """
     name = getattr(function, "__name__", str(function)).removeprefix("__").removesuffix("__")
     first = args[0] if args else None
+    given = first if isinstance(first, list | tuple) else [first]
+    if not all(isinstance(each, Value) for each in given) and name not in _OF_TWO:
+        raise recorder.refuse(f"the function {name} of a tensor of its own")
     if name in _ACTIVATIONS:
         return recorder.put("activation", [first], result, activation=_ACTIVATIONS[name])
     if name in _SAME:
@@ -147,9 +150,13 @@ def _padding(recorder: Recorder, args: Sequence[Any], kwargs: dict[str, Any], re
     return recorder.value(result, recorder.settled(value), padded=True)
 
 
+_SUMS = ("add", "add_", "radd", "iadd")
+_PRODUCTS = ("mul", "mul_", "rmul", "imul", "multiply")
+_OF_TWO = (*_SUMS, *_PRODUCTS, "div", "truediv", "true_divide")
+
 _FUNCTIONS: dict[str, Callable[[Recorder, Sequence[Any], dict[str, Any], torch.Tensor], Value]] = {
-    **dict.fromkeys(("add", "add_", "radd", "iadd"), _sum_of_two),
-    **dict.fromkeys(("mul", "mul_", "rmul", "imul", "multiply"), _product),
+    **dict.fromkeys(_SUMS, _sum_of_two),
+    **dict.fromkeys(_PRODUCTS, _product),
     **dict.fromkeys(("div", "truediv", "true_divide"), _quotient),
     **dict.fromkeys(("cat", "concat", "concatenate"), _concatenation),
     "stack": _stack,

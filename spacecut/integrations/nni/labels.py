@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import copy
 import itertools
 import keyword
 import re
@@ -52,6 +53,7 @@ class Labels:
 
     def __init__(self, mutables: Mapping[str, Mutable]) -> None:
         self._mutables = dict(mutables)
+        self._listed: dict[int, tuple[Mutable, Listed]] = {}  # by identity, with what keeps that its own
         for label, mutable in mutables.items():
             if isinstance(mutable, MutableAnnotation):
                 raise InputError(f"the space has the constraint {label!r}; a space with constraints cannot be read")
@@ -60,13 +62,13 @@ class Labels:
 
     @classmethod
     def of(cls, space: Mutable) -> Labels:
-        """The labels of a space.
+        """The labels of a space, as they are now.
 
         Raises:
             InputError: One label stands for different values.
         """
         try:
-            return cls(space.simplify())
+            return cls(copy.deepcopy(space.simplify()))
         except ValueError as error:
             raise InputError(f"the space does not hold together: {' '.join(str(error).split())[:200]}") from None
 
@@ -80,6 +82,10 @@ class Labels:
     def by_name(self) -> dict[str, str]:
         """Labels by the name of their choice."""
         return {choice_name(label): label for label in self._mutables}
+
+    def mutable(self, label: str) -> Any:
+        """What NNI samples a label from."""
+        return self._mutables[label]
 
     def values(self, label: str) -> list[Any]:
         """What a sample may hold under a label.
@@ -141,7 +147,13 @@ class Labels:
         """
         if not isinstance(value, Mutable):
             return Listed((), np.asarray(value))
-        labels = tuple(label for label in self._mutables if label in value.simplify())
+        if id(value) not in self._listed:
+            self._listed[id(value)] = value, self._list(value)
+        return self._listed[id(value)][1]
+
+    def _list(self, value: Mutable) -> Listed:
+        simple = value.simplify()
+        labels = tuple(label for label in self._mutables if label in simple)
         values = [self.values(label) for label in labels]
         lengths = [len(each) for each in values]
         if np.prod(lengths, dtype=float) > MAX_VALUES:

@@ -29,7 +29,7 @@ from spacecut.space import Candidate, SearchSpace
 
 __all__ = ["ReadSpace", "frozen_network", "read_model_space", "unfused"]
 
-CHECKED = 20
+CHECKED = 10
 """Random models that are compared with what was understood."""
 _IN_PLACE = 2
 """So many of them are frozen in place, which is slow; the others are made anew."""
