@@ -152,8 +152,8 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     groups = operator.in_channels // kernel.shape[1]
     before, after = _pads(operator)
     parameters = (
-        f"0={operator.out_channels} 1={operator.kernel} 2={operator.dilation} 3={operator.stride} 4={before} 14={before} 15={after} "
-        f"16={after} 5=1 6={graph.affine((kernel, bias))}{_fused(operator.activation)}"
+        f"0={operator.out_channels} 1={operator.kernel} 2={operator.dilation} 3={operator.stride} 4={before} "
+        f"14={before} 15={after} 16={after} 5=1 6={graph.affine((kernel, bias))}{_fused(operator.activation)}"
     )
     if groups == 1:
         out = graph.emit("Convolution", sources, parameters)

@@ -209,7 +209,9 @@ def _shift(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
 def _channel_shuffle(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     whole = [graph.batch, *operator.input_shape]
     apart = [graph.batch, operator.in_channels // operator.groups, operator.groups, operator.height * operator.width]
-    shapes = [graph.constant(label, np.asarray(shape, np.int64)) for label, shape in (("apart", apart), ("back", whole))]
+    shapes = [
+        graph.constant(label, np.asarray(shape, np.int64)) for label, shape in (("apart", apart), ("back", whole))
+    ]
     turned = graph.emit("Transpose", graph.emit("Reshape", *sources, shapes[0], label="split"), perm=[0, 2, 1, 3])
     return graph.emit("Reshape", turned, shapes[1], label="join")
 

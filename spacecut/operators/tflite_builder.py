@@ -380,7 +380,9 @@ def _scale(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
 def _shift(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
     pads = graph.shared("one_behind", np.asarray([[0, 0], [0, 1], [0, 1], [0, 0]], np.int32))
     _, height, width = operator.input_shape
-    padded = graph.emit("PAD", (*sources, pads), graph.shape((operator.in_channels, height + 1, width + 1)), "PadOptions")
+    padded = graph.emit(
+        "PAD", (*sources, pads), graph.shape((operator.in_channels, height + 1, width + 1)), "PadOptions"
+    )
     return _cut(graph, padded, [0, 1, 1, 0], operator)
 
 

@@ -73,7 +73,9 @@ class TorchNetwork:
                 values if source == INPUT else done[source] if source >= 0 else self._zeros[number]
                 for source in sources
             )  # fmt: skip
-            fitted = (one if one.shape == shape else one.reshape(shape) for one, shape in zip(given, shapes, strict=True))
+            fitted = (
+                one if one.shape == shape else one.reshape(shape) for one, shape in zip(given, shapes, strict=True)
+            )
             done.append(layer(*fitted))
             if watch is not None:
                 watch(number)
@@ -188,8 +190,9 @@ def _shift(operator: Operator, number: int, put: Put) -> Layer:
 
 def _channel_shuffle(operator: Operator, number: int, put: Put) -> Layer:
     def run(values: torch.Tensor) -> torch.Tensor:
-        apart = values.unflatten(1, (operator.in_channels // operator.groups, operator.groups))
-        return apart.transpose(1, 2).flatten(1, 2)
+        batch, channels, *size = values.shape
+        apart = values.reshape(batch, channels // operator.groups, operator.groups, *size)
+        return apart.transpose(1, 2).reshape(values.shape)
 
     return run
 

@@ -48,8 +48,8 @@ def picked(which: Table, values: Sequence[Table]) -> Table:
     """The value that ``which`` names, counted from 1."""
 
     def pick(number: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
-        number, *arrays = np.broadcast_arrays(number, *arrays)
-        return np.take_along_axis(np.stack(arrays), number[None].clip(1, len(arrays)) - 1, 0)[0]
+        number, *each = np.broadcast_arrays(number, *arrays)
+        return np.asarray(np.take_along_axis(np.stack(each), number[None].clip(1, len(each)) - 1, 0)[0])
 
     return combine(pick, which, *values).reduced()
 

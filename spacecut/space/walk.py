@@ -99,8 +99,10 @@ def walk(document: SpaceDocument, choices: Sequence[Choice]) -> list[Layer]:
     for name in ordered(document.definitions, ("definitions",)):
         place = ("definitions", name)
         value = document.definitions[name]
-        table = isinstance(value, TableDocument)
-        names[name] = listed(value, choices, place) if table else evaluated(value, names, place)
+        if isinstance(value, TableDocument):
+            names[name] = listed(value, choices, place)
+        else:
+            names[name] = evaluated(value, names, place)
         walker.spend([names[name]], place)
     walker.walk(document.network, Around(("network",), names, constant(True)), NETWORK_INPUT)
     return walker.layers

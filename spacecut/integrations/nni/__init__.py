@@ -6,8 +6,12 @@
 Importing this imports nni and torch, which the extra ``nni`` installs.
 """
 
+import warnings
+
 try:
-    import nni.nas.nn.pytorch
+    with warnings.catch_warnings():
+        warnings.filterwarnings("ignore", ".* is found to be not a nn.Module", RuntimeWarning)  # with a newer PyTorch
+        import nni.nas.nn.pytorch  # noqa: F401
 except ImportError as error:
     raise ImportError(f"{error}; NNI comes with: pip install 'spacecut[nni]'") from error
 

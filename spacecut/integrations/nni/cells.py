@@ -7,6 +7,7 @@ of operator is recorded for the inputs that it is made for.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -29,7 +30,7 @@ def call_cell(recorder: Recorder, cell: Any, *inputs: Any) -> Any:
     states = list(cell.preprocessor(given))
     for node, (operators, choices) in enumerate(zip(cell.ops, cell.inputs, strict=True), cell.num_predecessors):
         found = [
-            _operator(recorder, cell, (node, place), operator, choice, states)
+            _operator(recorder, cell, (node, place), operator, choice, states=states)
             for place, (operator, choice) in enumerate(zip(operators, choices, strict=True))
         ]
         states.append(recorder.put("stack_sum", found, found[0]))
@@ -47,7 +48,7 @@ class _Concatenation(torch.nn.Module):
 
 
 def _operator(
-    recorder: Recorder, cell: Any, place: tuple[int, int], operator: Any, choice: Any, states: Sequence[Value]
+    recorder: Recorder, cell: Any, place: tuple[int, int], operator: Any, choice: Any, *, states: Sequence[Value]
 ) -> Value:
     """One operator of a node on the input that it chooses."""
     factories = cell.op_candidates_factory
@@ -80,7 +81,7 @@ def _one_of(recorder: Recorder, label: str, modules: Mapping[Any, torch.nn.Modul
     for name, module in modules.items():
         recorder.know(module, f"{recorder.path}.{name}")
     values = recorder.labels.values(label)
-    branches = [Branch.of(recorder, lambda name=name: modules[name](value), (value,)) for name in values]
+    branches = [Branch.of(recorder, partial(modules[name], value), (value,)) for name in values]
     recorder.judge(label, not_worse(recorder, branches))
     which = Listed((label,), np.arange(1, len(values) + 1))
     return selected(recorder, which, [branch.output for branch in branches])

@@ -6,6 +6,7 @@ All that may be chosen is recorded, and a ``select`` behind it.
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 from typing import Any
 
 import numpy as np
@@ -52,10 +53,14 @@ def each(recorder: Recorder, labels: Sequence[str], found: Sequence[Any]) -> Any
     return selected(recorder, Listed(tuple(order), numbers), found)
 
 
+def _run(module: Any, args: Sequence[Any]) -> Any:
+    return module(*args)
+
+
 def layer_chosen(recorder: Recorder, module: Any, *args: Any) -> Any:
     """One of the layers of a ``LayerChoice``."""
     names = list(module.names)
-    branches = [Branch.of(recorder, lambda name=name: module[name](*args), args) for name in names]
+    branches = [Branch.of(recorder, partial(_run, module[name], args), args) for name in names]
     values = recorder.labels.values(module.label)
     places = [names.index(value) for value in values]
     recorder.judge(module.label, not_worse(recorder, [branches[place] for place in places]))

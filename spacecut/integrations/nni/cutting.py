@@ -98,7 +98,9 @@ def cut_model_space(
         profile: Measurements of the space that :func:`read_model_space` makes of it, or the name of a platform to
             measure it on, or the path of a profile or recorded platform.
         input_shape: Channels, height, width of one input.
-        tolerance, target_size, max_latency: As :func:`spacecut.cut` takes them.
+        tolerance: As :func:`spacecut.cut` takes it, as the next two.
+        target_size: Architectures to leave, instead of a tolerance.
+        max_latency: Milliseconds that some architecture with each value must stay within.
         order: As :func:`read_model_space` takes it.
 
     Raises:

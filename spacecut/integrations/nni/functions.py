@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import operator
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -38,7 +39,7 @@ def on_function(
         InputError: It is none that a layer stands for.
     """
     name = getattr(function, "__name__", str(function)).removeprefix("__").removesuffix("__")
-    first = args[0] if args else None
+    first: Any = args[0] if args else None
     given = first if isinstance(first, list | tuple) else [first]
     if not all(isinstance(each, Value) for each in given) and name not in _OF_TWO:
         raise recorder.refuse(f"the function {name} of a tensor of its own")
@@ -49,22 +50,26 @@ def on_function(
     if name == "getitem" and first.padded:
         return _shifted(recorder, first, args[1], result)
     if name in _VIEWS or name == "getitem":
-        return _viewed(recorder, function, first, tuple(args[1:]), kwargs, result)
+        return _viewed(recorder, function, first, (tuple(args[1:]), kwargs), result)
     if name in _FUNCTIONS:
         return _FUNCTIONS[name](recorder, args, kwargs, result)
     raise recorder.refuse(f"the function {name} is not known")
 
 
 def _viewed(
-    recorder: Recorder, function: Any, value: Value, args: tuple[Any, ...], kwargs: dict[str, Any], result: Any
+    recorder: Recorder, function: Any, value: Value, rest: tuple[tuple[Any, ...], dict[str, Any]], result: Any
 ) -> Any:
-    """A rearranged value, or several."""
-    view = (lambda x, *a, **k: plain(function, x, *a, **k), args, kwargs)
+    """A rearranged value, or several, by a function with the rest of its arguments."""
+
+    def again(numbers: Any, *args: Any, **kwargs: Any) -> Any:
+        return plain(function, numbers, *args, **kwargs)
+
+    view = (again, *rest)
     if isinstance(result, torch.Tensor):
         return recorder.value(result, value.source, (*value.views, view), value.parts, value.padded)
     pieces = []
     for number, piece in enumerate(result):
-        views = (*value.views, view, (lambda several, place: several[place], (number,), {}))
+        views = (*value.views, view, (operator.getitem, (number,), {}))
         pieces.append(recorder.value(piece, value.source, views, value.parts, value.padded))
     return tuple(pieces)
 

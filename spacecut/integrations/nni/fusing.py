@@ -64,7 +64,9 @@ class _Graph:
         if entry.kind not in ("activation", "batch_norm") or entry.inputs[0] < 0:
             return
         source = self.entries[entry.inputs[0]]
-        plain = source.kind in (_FUSING if entry.kind == "activation" else _FOLDING) and "activation" not in source.fields
+        plain = (
+            source.kind in (_FUSING if entry.kind == "activation" else _FOLDING) and "activation" not in source.fields
+        )
         if plain and self.readers[entry.inputs[0]] == 1:
             if entry.kind == "activation":
                 source.fields["activation"] = entry.fields["activation"]

@@ -77,7 +77,7 @@ def _conv(recorder: Recorder, module: nn.Module, value: Value) -> Value:
         raise recorder.refuse(f"padding {padding!r}; a number of zeros is known")
     pad, size, apart = recorder.labels.together([recorder.labels.listed(padding), kernel, dilation])
     _check_window(recorder, value, shape, stride, (2 * pad == apart * (size - 1)) | (size % 2 == 0))
-    window = {"kernel": kernel, "stride": stride, "dilation": dilation}
+    window: dict[str, Any] = {"kernel": kernel, "stride": stride, "dilation": dilation}
     count, ins, outs = recorder.labels.together([groups, inner, outer])
     if bool(np.all((count == ins) & (ins == outs))) and count.max() > 1:
         return recorder.put("depthwise_conv2d", [value], shape, **window)
@@ -127,14 +127,14 @@ def _global_pool(recorder: Recorder, module: nn.Module, value: Value) -> Value:
     return recorder.put("global_avg_pool", [value], shape)
 
 
-def _flatten(recorder: Recorder, module: nn.Module, value: Value) -> Value:
-    flat: Value = torch.flatten(value, module.start_dim, module.end_dim)
-    return flat
+def _flatten(recorder: Recorder, module: Any, value: Value) -> Value:
+    flat: Any = torch.flatten(value, module.start_dim, module.end_dim)
+    return flat  # type: ignore[no-any-return]
 
 
-def _pad(recorder: Recorder, module: nn.Module, value: Value) -> Value:
-    padded: Value = nn.functional.pad(value, tuple(module.padding))
-    return padded
+def _pad(recorder: Recorder, module: Any, value: Value) -> Value:
+    padded: Any = nn.functional.pad(value, tuple(module.padding))
+    return padded  # type: ignore[no-any-return]
 
 
 def _each_frozen(recorder: Recorder, module: Any, args: Sequence[Any]) -> Any:

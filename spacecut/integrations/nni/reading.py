@@ -94,7 +94,7 @@ def read_model_space(
     last = recorder.run(bare, input_shape)
     entries, output = fused(recorder.entries, last)
     name = f"nni:{type(model_space).__module__}:{type(model_space).__qualname__}"
-    space = written_space(name, input_shape, labels, entries[: output + 1], recorder.not_worse, order or {})
+    space = written_space(name, input_shape, labels, entries[: output + 1], recorder.not_worse, order=order or {})
     read = ReadSpace(space, labels, expand(space))
     _check(read, bare, input_shape, checked, seed)
     return read
@@ -110,7 +110,7 @@ def frozen_network(model: nn.Module, input_shape: tuple[int, int, int]) -> Netwo
     recorder = Recorder(labels, on_module, on_function)
     last = recorder.run(model, input_shape)
     entries, output = fused(recorder.entries, last)
-    space = written_space("model", input_shape, labels, entries[: output + 1], {}, {})
+    space = written_space("model", input_shape, labels, entries[: output + 1], {}, order={})
     return expand(space).network(np.zeros(0, dtype=np.int64))
 
 
@@ -124,8 +124,8 @@ def _check(read: ReadSpace, bare: Any, input_shape: tuple[int, int, int], count:
             pairs = zip((*found.nodes, None), (*told.nodes, None), strict=False)
             real, thought = next((pair for pair in pairs if pair[0] != pair[1]), (None, None))
             raise InputError(
-                f"{read.space.name}: the model of {_short(sample)} has {_shown(real)} where the space was understood to "
-                f"have {_shown(thought)}; it depends on a choice in a way that cannot be read"
+                f"{read.space.name}: the model of {_short(sample)} has {_shown(real)} where the space was "
+                f"understood to have {_shown(thought)}; it depends on a choice in a way that cannot be read"
             )
 
 

@@ -187,7 +187,7 @@ class Recorder:
     ) -> Value:
         """A value of a shape that comes of an entry."""
         with torch._C.DisableTorchFunctionSubclass():
-            value = _bare(shape).as_subclass(Value)
+            value: Value = _bare(shape).as_subclass(Value)
         value.recorder, value.source, value.views, value.parts, value.padded = self, source, views, parts, padded
         return value
 
@@ -249,7 +249,7 @@ class Recorder:
         key = (kind, source, *fields.values())
         if kind == "channel_slice" or key not in self._known:
             value = self.value(torch.empty(shape, device="meta"), source)
-            self._known[key] = self.put(kind, [value], value, **fields).source
+            self._known[key] = self.put(kind, [value], value, when=None, erases=False, **fields).source
         return self._known[key]
 
     def settled(self, value: Value) -> int:

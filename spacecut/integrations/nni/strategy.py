@@ -98,8 +98,8 @@ class SpaceCut(Chain):  # type: ignore[misc]
     ) -> None:
         if isinstance(strategy, OneShotStrategy):
             raise InputError(
-                f"{type(strategy).__name__} is a one-shot strategy; give it a LatencyProfiler as filter or penalty, and "
-                "narrow its space with cut_model_space"
+                f"{type(strategy).__name__} is a one-shot strategy; give it a LatencyProfiler as filter or penalty, "
+                "and narrow its space with cut_model_space"
             )
         self._within = _Within(max_latency, patience)
         super().__init__(strategy, self._within)
@@ -131,7 +131,7 @@ class SpaceCut(Chain):  # type: ignore[misc]
         profile = self.cut.latency.profile
         sizes = self.cut.reduction.full.size, self.cut.space.size
         counts = self._within.submitted, self._within.rejected
-        return Report(str(profile.platform), *sizes, self._asked["max_latency"], *counts)  # type: ignore[arg-type]
+        return Report(str(profile.platform), *sizes, self._within.max_latency, *counts)
 
     def extra_repr(self) -> str:
         """Shown in the strategy's ``repr``."""

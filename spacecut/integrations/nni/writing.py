@@ -28,6 +28,7 @@ def written_space(
     labels: Labels,
     entries: Sequence[Entry],
     not_worse: Mapping[str, np.ndarray],
+    *,
     order: Mapping[str, Order],
 ) -> SearchSpace:
     """The space of a recording whose last entry gives the output.
