@@ -98,8 +98,7 @@ class SpaceCut(Chain):  # type: ignore[misc]
     ) -> None:
         if isinstance(strategy, OneShotStrategy):
             raise InputError(
-                f"{type(strategy).__name__} is a one-shot strategy; give it a LatencyProfiler as filter or penalty, "
-                "and narrow its space with cut_model_space"
+                f"{type(strategy).__name__} is a one-shot strategy; give it a LatencyProfiler as filter or penalty"
             )
         self._within = _Within(max_latency, patience)
         super().__init__(strategy, self._within)
