@@ -41,6 +41,17 @@ PLAIN = [
     Operator("squeeze_excite", 8, 8, 9, 8, activation="hardsigmoid", reduced=3),
     Operator("add", 6, 8, 9, 6, inputs=2),
     Operator("add", 6, 8, 9, 6, inputs=3),
+    Operator("conv2d", 6, 9, 9, 10, kernel=3, dilation=2),
+    Operator("conv2d", 6, 9, 9, 10, kernel=2, dilation=3),
+    Operator("depthwise_conv2d", 6, 9, 9, 6, kernel=5, stride=2, dilation=2),
+    Operator("stack_sum", 6, 8, 9, 6, inputs=2),
+    Operator("concat", 6, 8, 9, 12, inputs=2),
+    Operator("batch_norm", 6, 8, 9, 6),
+    Operator("scale", 6, 8, 9, 6),
+    Operator("shift", 6, 8, 9, 6),
+    Operator("channel_shuffle", 6, 8, 9, 6, groups=2),
+    Operator("channel_shuffle", 6, 8, 9, 6, groups=3),
+    Operator("channel_slice", 6, 8, 9, 2),
 ]
 ACTIVATED = [
     Operator("conv2d", 6, 8, 9, 10, kernel=3),
@@ -98,6 +109,29 @@ def spread_network() -> Network:
         Node(Operator("add", 4, 1, 1, 4, inputs=2), (5, 6)),
     )
     return Network((12, 1, 1), nodes, 7)
+
+
+def cell_network() -> Network:
+    """Channels split, shuffled, stacked and put side by side, with zeros among what is summed."""
+    nodes = (
+        Node(Operator("conv2d", 4, 8, 8, 8, 3, activation="relu"), (INPUT,)),
+        Node(Operator("channel_shuffle", 8, 8, 8, 8, groups=2), (0,)),
+        Node(Operator("channel_slice", 8, 8, 8, 5), (1,)),
+        Node(Operator("channel_slice", 8, 8, 8, 3), (1,)),
+        Node(Operator("depthwise_conv2d", 5, 8, 8, 5, 3, dilation=2), (2,)),
+        Node(Operator("concat", 5, 8, 8, 8, inputs=2), (4, 3)),
+        Node(Operator("stack_sum", 8, 8, 8, 8, inputs=3), (5, ZERO, 0)),
+        Node(Operator("batch_norm", 8, 8, 8, 8), (6,)),
+        Node(Operator("shift", 8, 8, 8, 8), (7,)),
+        Node(Operator("global_avg_pool", 8, 8, 8, 8), (8,)),
+        Node(Operator("scale", 8, 1, 1, 8), (9,)),
+        Node(Operator("linear", 8, 1, 1, 5), (10,)),
+    )
+    return Network((4, 8, 8), nodes, 11)
+
+
+WHOLE = [residual_network(), spread_network(), cell_network()]
+WHOLE_IDS = ["residual", "spread", "cell"]
 
 
 def sample(network: Network, batch: int) -> np.ndarray:
@@ -209,7 +243,7 @@ def test_tflite_shape_is_the_operators(operator: Operator, resolver: str) -> Non
     assert run_litert(Network.single(operator), resolver).shape == (1, *operator.output_shape)
 
 
-@pytest.mark.parametrize("network", [residual_network(), spread_network()], ids=["residual", "spread"])
+@pytest.mark.parametrize("network", WHOLE, ids=WHOLE_IDS)
 @pytest.mark.parametrize("batch", [1, 2])
 def test_whole_networks_agree(network: Network, batch: int) -> None:
     expected = run_onnxruntime(network, batch)
@@ -221,12 +255,12 @@ def test_whole_networks_agree(network: Network, batch: int) -> None:
         assert_agree(run_litert(network, resolver, batch), expected)
 
 
-@pytest.mark.parametrize("network", [residual_network(), spread_network()], ids=["residual", "spread"])
+@pytest.mark.parametrize("network", WHOLE, ids=WHOLE_IDS)
 def test_whole_networks_agree_on_ncnn(network: Network, tmp_path: Path) -> None:
     assert_agree(run_ncnn(network, tmp_path), run_onnxruntime(network))
 
 
-@pytest.mark.parametrize("network", [residual_network(), spread_network()], ids=["residual", "spread"])
+@pytest.mark.parametrize("network", WHOLE, ids=WHOLE_IDS)
 def test_onnx_names_tell_their_node(network: Network) -> None:
     graph = onnx.load_from_string(build_onnx(network)).graph
     names = [node.name for node in graph.node]

@@ -8,7 +8,7 @@ import sys
 import typer
 from typer.exceptions import TyperException
 
-from spacecut.cli import cutting, fitting, listing, scoring, studying
+from spacecut.cli import cutting, exporting, fitting, listing, scoring, studying
 from spacecut.cli.output import emit
 from spacecut.errors import SpacecutError
 
@@ -27,6 +27,7 @@ app = typer.Typer(
 for command in (
     listing.platforms, listing.spaces, cutting.profile, cutting.cut, scoring.score, cutting.predict,
     scoring.verify, scoring.check_certificate, fitting.fit, studying.study, studying.compare,
+    exporting.export,
 ):  # fmt: skip
     app.command()(command)
 

@@ -12,6 +12,7 @@ from spacecut.cli.output import Json, emit, estimated_by, out, progress, recorde
 from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, read_rules, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
+from spacecut.integrations.opening import open_space
 from spacecut.latency import AnyProfile, RecordedPlatform, load_profile, predict_network
 from spacecut.latency import profile as profile_space
 from spacecut.measure import DEFAULT_STORE, Budget
@@ -20,11 +21,16 @@ from spacecut.operators.onnx_reader import read_onnx
 from spacecut.platforms import get_platform
 from spacecut.quality import QualityTable, read_quality
 from spacecut.report import show_estimate, show_prediction, show_profile, show_reduction, write_reduction_page
-from spacecut.space import SearchSpace, load_space
+from spacecut.space import SearchSpace
 
 __all__ = ["cut", "predict", "profile"]
 
-Space = Annotated[str, typer.Argument(metavar="SPACE", help="A shipped space's name, or the path of a space file.")]
+Space = Annotated[
+    str,
+    typer.Argument(
+        metavar="SPACE", help="A shipped space's name, the path of a space file, or nni:MODULE:FACTORY@CxHxW."
+    ),
+]
 Platform = Annotated[
     str,
     typer.Option(
@@ -53,7 +59,7 @@ def profile(
     as_json: Json = False,
 ) -> None:
     """Measure what a space asks of a platform; an interrupted run resumes from the store."""
-    measured = _profiled(load_space(space), platform, threads, batch, store, budget)
+    measured = _profiled(open_space(space), platform, threads, batch, store, budget)
     if output is not None:
         try:
             output.parent.mkdir(parents=True, exist_ok=True)
@@ -121,7 +127,7 @@ def cut(
     bounds = max_latency or None
     if bounds is not None and len(bounds) not in (1, len(platforms)):
         raise InputError(f"--max-latency is given {len(bounds)} times for {len(platforms)} platforms; give one, or all")
-    space_given = load_space(space)
+    space_given = open_space(space)
     asked: dict[str, Any] = {
         "tolerance": TOLERANCE if tolerance is None else tolerance,
         "target_size": None if target_size is None else _size(target_size),

@@ -10,7 +10,7 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, norm_weights, prelu_slopes
 
 __all__ = ["build_ncnn"]
 
@@ -114,6 +114,11 @@ class _Graph:
         self.weights.append(slopes.tobytes())
         return int(slopes.size)
 
+    @property
+    def start(self) -> int:
+        """The first channel of the slice being written."""
+        return self._network.slice_starts[self.number]
+
     def copies(self, source: str, count: int) -> list[str]:
         """Several readable blobs of one value of this node."""
         names = [f"{source}{place}" for place in range(count)]
@@ -141,7 +146,8 @@ class _Graph:
 
     def _read(self, node: Node, place: int, flat: bool) -> str:
         """The blob at one of a node's inputs; an inner product and a pooling flatten by themselves."""
-        source, (channels, height, width) = node.inputs[place], node.operator.input_shape
+        source = node.inputs[place]
+        channels, height, width = node.operator.input_shape if source == ZERO else self._network.shape(source)
         if source == ZERO:
             self.weights.append(np.zeros(channels * height * width, np.float32).tobytes())
             return self.emit("MemoryData", [], f"0={width} 1={height} 2={channels}", label=f"zero{place}")
@@ -163,8 +169,8 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     groups = operator.in_channels // kernel.shape[1]
     before, after = _pads(operator)
     parameters = (
-        f"0={operator.out_channels} 1={operator.kernel} 3={operator.stride} 4={before} 14={before} 15={after} "
-        f"16={after} 5=1 6={graph.affine((kernel, bias))}{_fused(operator.activation)}"
+        f"0={operator.out_channels} 1={operator.kernel} 2={operator.dilation} 3={operator.stride} 4={before} "
+        f"14={before} 15={after} 16={after} 5=1 6={graph.affine((kernel, bias))}{_fused(operator.activation)}"
     )
     if groups == 1:
         out = graph.emit("Convolution", sources, parameters)
@@ -223,9 +229,43 @@ def _add(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     return _activate(graph, operator.activation, total)
 
 
+def _concat(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("Concat", sources, "0=0")
+
+
+def _batch_norm(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    scale, shift, mean, variance = norm_weights(operator, graph.number)
+    graph.weights += [values.tobytes() for values in (scale, mean, variance, shift)]
+    return graph.emit("BatchNorm", sources, f"0={operator.in_channels} 1=1e-5")
+
+
+def _scale(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("BinaryOp", sources, "0=2 1=1 2=0.5")
+
+
+def _shift(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    padded = graph.emit("Padding", sources, "0=0 1=1 2=0 3=1 4=0 5=0.0")
+    return graph.emit("Crop", [padded], f"0=1 1=1 2=0 {_cropped(operator)}")
+
+
+def _channel_shuffle(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("ShuffleChannel", sources, f"0={operator.groups} 1=1")
+
+
+def _channel_slice(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("Crop", sources, f"0=0 1=0 2={graph.start} {_cropped(operator)}")
+
+
+def _cropped(operator: Operator) -> str:
+    """The size that a crop leaves."""
+    channels, height, width = operator.output_shape
+    return f"3={width} 4={height} 5={channels}"
+
+
 def _pads(operator: Operator) -> tuple[int, int]:
     """Padding before and after; an even kernel is padded one less at the start, to keep ceil(size / stride)."""
-    return (operator.kernel - 1) // 2, operator.kernel // 2
+    whole = (operator.kernel - 1) * operator.dilation
+    return whole // 2, whole - whole // 2
 
 
 def _fused(activation: str) -> str:
@@ -258,4 +298,11 @@ _WRITERS: dict[str, Callable[[_Graph, Operator, Sequence[str]], str]] = {
     "activation": _activation,
     "squeeze_excite": _squeeze_excite,
     "add": _add,
+    "stack_sum": _add,
+    "concat": _concat,
+    "batch_norm": _batch_norm,
+    "scale": _scale,
+    "shift": _shift,
+    "channel_shuffle": _channel_shuffle,
+    "channel_slice": _channel_slice,
 }

@@ -53,6 +53,10 @@ class Network:
     nodes: tuple[Node, ...]
     output: int
 
+    def shape(self, source: int) -> tuple[int, int, int]:
+        """Channels, height, width of the network's input or of a node's output."""
+        return self.input_shape if source == INPUT else self.nodes[source].operator.output_shape
+
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
         """The nodes' operators, told apart by what they may be fused with."""
@@ -68,10 +72,24 @@ class Network:
             for node in self.nodes
         )
 
+    @cached_property
+    def slice_starts(self) -> dict[int, int]:
+        """The first channel of every ``channel_slice``, by its position: those of one value follow one another."""
+        ends: dict[int, int] = {}
+        starts = {}
+        for position, node in enumerate(self.nodes):
+            if (operator := node.operator).kind == "channel_slice":
+                start = ends.get(node.inputs[0], 0)
+                starts[position] = start if start + operator.out_channels <= operator.in_channels else 0
+                ends[node.inputs[0]] = starts[position] + operator.out_channels
+        return starts
+
     @classmethod
     def single(cls, operator: Operator) -> Network:
-        """The network of one operator alone; the inputs of a sum are all the network's input."""
+        """The network of one operator alone; several inputs are all the network's input."""
         operator = replace(operator, fusable=0)
+        if operator.kind == "concat":
+            operator = replace(operator, out_channels=operator.in_channels * operator.inputs)
         return cls(operator.input_shape, (Node(operator, (INPUT,) * operator.inputs),), 0)
 
     @property

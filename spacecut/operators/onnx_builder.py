@@ -12,7 +12,7 @@ from onnx import TensorProto, helper
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, norm_weights, prelu_slopes
 
 __all__ = ["build_onnx"]
 
@@ -51,6 +51,10 @@ def build_onnx(network: Network, batch: int = 1, *, native_hardswish: bool = Tru
     return bytes(model.SerializeToString())
 
 
+_FLAT = ("activation", "add", "batch_norm", "scale")
+"""Kinds that leave what is flat flat."""
+
+
 class _Graph:
     """The ONNX nodes and constants of a network, written one operator after the other.
 
@@ -63,7 +67,7 @@ class _Graph:
         self.number = 0
         self.native_hardswish = native_hardswish
         self._network = network
-        self._batch = batch
+        self.batch = batch
         self._flat: set[int] = set()
 
     def add(self, number: int) -> None:
@@ -87,12 +91,17 @@ class _Graph:
         slopes = prelu_slopes(self._network.nodes[self.number].operator, self.number)
         return self.constant("slopes", slopes if self.number in self._flat else slopes[:, None, None])
 
+    @property
+    def start(self) -> int:
+        """The first channel of the slice being written."""
+        return self._network.slice_starts[self.number]
+
     def shape(self, source: int) -> list[int]:
         """Shape of the network's input or of a node's output."""
         if source == INPUT:
-            return [self._batch, *self._network.input_shape]
-        shape = self._network.nodes[source].operator.output_shape
-        return [self._batch, shape[0]] if source in self._flat else [self._batch, *shape]
+            return [self.batch, *self._network.input_shape]
+        shape = self._network.shape(source)
+        return [self.batch, shape[0]] if source in self._flat else [self.batch, *shape]
 
     def emit(self, kind: str, *inputs: str, label: str = "", **attributes: Any) -> str:
         """Append an ONNX node and return the name of its output."""
@@ -109,13 +118,15 @@ class _Graph:
 
     def _is_flat(self, node: Node) -> bool:
         """Whether a node reads and gives flat values."""
-        if node.operator.kind in ("activation", "add"):
+        if node.operator.kind in _FLAT:
             return all(source in self._flat for source in node.inputs)
         return node.operator.kind == "linear"
 
     def _read(self, node: Node, place: int, flat: bool) -> str:
         """The tensor at one of a node's inputs, flat or with four dimensions."""
-        source, shape = node.inputs[place], (self._batch, *node.operator.input_shape)
+        source, shape = node.inputs[place], (self.batch, *node.operator.input_shape)
+        if node.operator.kind == "concat" and source != ZERO:  # its inputs may differ
+            shape = (self.batch, *self._network.shape(source))
         if source == ZERO:
             name = self.constant(f"zero{place}", np.zeros(shape, np.float32))
         else:
@@ -177,14 +188,58 @@ def _add(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     return _activate(graph, operator.activation, total)
 
 
+def _stack_sum(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    axis = graph.constant("axis", np.asarray([0], np.int64))
+    stacked = [graph.emit("Unsqueeze", source, axis, label=f"unsqueeze{n}") for n, source in enumerate(sources)]
+    return graph.emit("ReduceSum", graph.emit("Concat", *stacked, axis=0), axis, keepdims=0)
+
+
+def _concat(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("Concat", *sources, axis=1)
+
+
+def _batch_norm(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    names = ("scale", "shift", "mean", "variance")
+    statistics = [graph.constant(n, v) for n, v in zip(names, norm_weights(operator, graph.number), strict=True)]
+    return graph.emit("BatchNormalization", *sources, *statistics)
+
+
+def _scale(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return graph.emit("Mul", *sources, graph.constant("factor", np.asarray(0.5, np.float32)))
+
+
+def _shift(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    pads = graph.constant("pads", np.asarray([0, 0, 0, 0, 0, 0, 1, 1], np.int64))
+    ends = graph.constant("ends", np.asarray([operator.height + 1, operator.width + 1], np.int64))
+    one, axes = np.asarray([1, 1], np.int64), graph.constant("axes", np.asarray([2, 3], np.int64))
+    return graph.emit("Slice", graph.emit("Pad", *sources, pads), graph.constant("starts", one), ends, axes)
+
+
+def _channel_shuffle(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    whole = [graph.batch, *operator.input_shape]
+    apart = [graph.batch, operator.in_channels // operator.groups, operator.groups, operator.height * operator.width]
+    shapes = [
+        graph.constant(label, np.asarray(shape, np.int64)) for label, shape in (("apart", apart), ("back", whole))
+    ]
+    turned = graph.emit("Transpose", graph.emit("Reshape", *sources, shapes[0], label="split"), perm=[0, 2, 1, 3])
+    return graph.emit("Reshape", turned, shapes[1], label="join")
+
+
+def _channel_slice(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    bounds = {"starts": graph.start, "ends": graph.start + operator.out_channels, "axes": 1}
+    return graph.emit("Slice", *sources, *(graph.constant(n, np.asarray([v], np.int64)) for n, v in bounds.items()))
+
+
 def _window(operator: Operator) -> dict[str, Any]:
     """Attributes of a sliding window; an even kernel is padded one less at the start, to keep ceil(size / stride)."""
-    before, after = (operator.kernel - 1) // 2, operator.kernel // 2
-    return {
+    whole = (operator.kernel - 1) * operator.dilation
+    before, after = whole // 2, whole - whole // 2
+    attributes: dict[str, Any] = {
         "kernel_shape": [operator.kernel] * 2,
         "strides": [operator.stride] * 2,
         "pads": [before, before, after, after],
     }
+    return attributes if operator.dilation == 1 else {**attributes, "dilations": [operator.dilation] * 2}
 
 
 def _activate(graph: _Graph, activation: str, source: str) -> str:
@@ -221,4 +276,11 @@ _WRITERS: dict[str, Callable[[_Graph, Operator, Sequence[str]], str]] = {
     "activation": _activation,
     "squeeze_excite": _squeeze_excite,
     "add": _add,
+    "stack_sum": _stack_sum,
+    "concat": _concat,
+    "batch_norm": _batch_norm,
+    "scale": _scale,
+    "shift": _shift,
+    "channel_shuffle": _channel_shuffle,
+    "channel_slice": _channel_slice,
 }

@@ -12,11 +12,11 @@ from spacecut.space.layers import ACTIVATIONS, KINDS
 
 __all__ = ["COLUMNS", "Operator", "decode", "encode", "family_columns", "macs"]
 
-KIND_NAMES = tuple(kind for kind in KINDS if kind != "zero")
+KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
 COLUMNS = (
     "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
-    "reduced", "inputs", "fusable",
+    "reduced", "inputs", "dilation", "fusable",
 )  # fmt: skip
 """The columns of an operator array; ``kind`` and ``activation`` hold positions in their lists of names."""
 
@@ -32,16 +32,17 @@ class Operator:
     """A concrete operator.
 
     Attributes:
-        kind: ``conv2d``, ``depthwise_conv2d``, ``linear``, ``max_pool2d``, ``avg_pool2d``, ``global_avg_pool``,
-            ``activation``, ``squeeze_excite`` or ``add``.
-        in_channels, height, width: Shape of (each) input for a batch of one.
+        kind: A kind of layer that computes: see :data:`~spacecut.space.layers.KINDS`.
+        in_channels, height, width: Shape of (each) input for a batch of one; of a ``concat``, whose inputs may differ,
+            the mean channels, rounded up.
         out_channels: Channels of the output.
         kernel, stride, groups: Of convolutions and pooling, padding kernel // 2 on every side; 1 elsewhere (a
-            depthwise convolution's kind says that it has a group a channel).
+            depthwise convolution's kind says that it has a group a channel). A channel shuffle has groups too.
         activation: Fused behind the operator; the gate of a squeeze-and-excitation; the operator itself where
             ``kind`` is ``activation``.
         reduced: Channels inside a squeeze-and-excitation, else 0.
-        inputs: How many inputs an ``add`` sums, else 1.
+        inputs: How many inputs are summed, stacked or set side by side, else 1.
+        dilation: Of convolutions: how far apart the pixels of a window lie.
         fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions that nothing else reads, so
             that a runtime may do both at once. It follows from the network around (:attr:`Network.operators`).
     """
@@ -57,6 +58,7 @@ class Operator:
     activation: str = "none"
     reduced: int = 0
     inputs: int = 1
+    dilation: int = 1
     fusable: int = 0
 
     @property
@@ -73,7 +75,7 @@ class Operator:
 
     def __str__(self) -> str:
         channels = str(self.in_channels)
-        if self.kind in ("conv2d", "linear"):
+        if self.kind in ("conv2d", "linear", "concat", "channel_slice"):
             channels += f"->{self.out_channels}"
         text = f"{self.kind} {channels} @{self.height}x{self.width}"
         if self.kind.endswith(("conv2d", "pool2d")):
@@ -84,6 +86,8 @@ class Operator:
             text += f" r{self.reduced}"
         if self.inputs > 1:
             text += f" x{self.inputs}"
+        if self.dilation > 1:
+            text += f" d{self.dilation}"
         if self.fusable:
             text += f" f{self.fusable}"
         return text if self.activation == "none" else f"{text} {self.activation}"
@@ -99,7 +103,10 @@ class Operator:
             kind, channels, size, *rest = text.split()
             ins, _, outs = channels.partition("->")
             height, _, width = size.removeprefix("@").partition("x")
-            letters = {"k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "f": "fusable"}
+            letters = {
+                "k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
+                "f": "fusable",
+            }  # fmt: skip
             fields: dict[str, Any] = {}
             for part in rest:
                 if part in ACTIVATIONS:
@@ -118,7 +125,7 @@ def encode(operators: list[Operator]) -> np.ndarray:
     rows = [
         (
             KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
-            ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.fusable,
+            ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.dilation, o.fusable,
         )
         for o in operators
     ]  # fmt: skip
@@ -133,7 +140,13 @@ def decode(row: np.ndarray) -> Operator:
 
 
 def family_columns(rows: np.ndarray) -> np.ndarray:
-    """The columns that tell families apart; operators of one family differ only in how wide they are."""
+    """The columns that tell families apart; operators of one family differ only in how wide they are.
+
+    Values side by side are as wide as all of them together, whatever their number is.
+    """
+    inputs = COLUMNS.index("inputs")
+    rows = rows.copy()
+    rows[rows[:, 0] == KIND_NAMES.index("concat"), inputs] = 0
     kept = [index for index, name in enumerate(COLUMNS) if name not in _WIDTHS]
     return rows[:, kept]
 

@@ -10,7 +10,7 @@ import numpy as np
 from spacecut.errors import InputError, PlatformUnavailable
 from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, norm_weights, prelu_slopes
 
 __all__ = ["build_tflite"]
 
@@ -115,6 +115,11 @@ class _Graph:
         self._tensors[value].name = f"n{number}.out"
         self._values[number] = value
 
+    @property
+    def start(self) -> int:
+        """The first channel of the slice being written."""
+        return self._network.slice_starts[self.number]
+
     def shape(self, shape: tuple[int, int, int]) -> list[int]:
         """Channels, height, width as a TFLite shape."""
         channels, height, width = shape
@@ -183,6 +188,14 @@ class _Graph:
         names = {"relu": "RELU", "relu6": "RELU6"}
         return int(getattr(self._schema.ActivationFunctionType, names.get(activation, "NONE")))
 
+    def dilated(self, operator: Operator) -> dict[str, Any]:
+        """Options of a convolution's sliding window."""
+        return {
+            **self.window(operator),
+            "dilationWFactor": operator.dilation,
+            "dilationHFactor": operator.dilation,
+        }
+
     def window(self, operator: Operator) -> dict[str, Any]:
         """Options of a sliding window."""
         return {"padding": self._schema.Padding.SAME, "strideW": operator.stride, "strideH": operator.stride}
@@ -245,7 +258,7 @@ def _conv2d(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
         "Conv2DOptions",
         version=_GROUPED_CONV_VERSION if operator.groups > 1 else 1,
         fusedActivationFunction=graph.fused(operator.activation),
-        **graph.window(operator),
+        **graph.dilated(operator),
     )
     return _activate_unfused(graph, operator.activation, out)
 
@@ -260,7 +273,7 @@ def _depthwise_conv2d(graph: _Graph, operator: Operator, sources: Sequence[int])
         "DepthwiseConv2DOptions",
         depthMultiplier=1,
         fusedActivationFunction=graph.fused(operator.activation),
-        **graph.window(operator),
+        **graph.dilated(operator),
     )
     return _activate_unfused(graph, operator.activation, out)
 
@@ -270,9 +283,7 @@ def _linear(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
     source, (_, height, width, channels) = sources[0], graph.shape_of(sources[0])
     if height * width > 1:
         matrix = matrix.reshape(-1, channels, height * width).transpose(0, 2, 1).reshape(matrix.shape)
-        flat = graph.shape(operator.input_shape)
-        sizes = graph.constant("sizes", np.asarray(flat, np.int32))
-        source = graph.emit("RESHAPE", (source, sizes), flat, "ReshapeOptions", newShape=np.asarray(flat, np.int32))
+        source = _reshape(graph, source, "sizes", graph.shape(operator.input_shape))
     out = graph.emit(
         "FULLY_CONNECTED",
         (source, graph.constant("weight", matrix), graph.constant("bias", bias)),
@@ -350,6 +361,67 @@ def _add(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
     return activate(graph, operator.activation, total)
 
 
+def _stack_sum(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    shape = graph.shape(operator.output_shape)
+    stacked = graph.emit("PACK", sources, [len(sources), *shape], "PackOptions", valuesCount=len(sources), axis=0)
+    axis = graph.shared("axis", np.asarray([0], np.int32))
+    return graph.emit("SUM", (stacked, axis), shape, "ReducerOptions", keepDims=False)
+
+
+def _concat(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    shape = graph.shape(operator.output_shape)
+    return graph.emit("CONCATENATION", sources, shape, "ConcatenationOptions", axis=3)
+
+
+def _batch_norm(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    scale, shift, mean, variance = norm_weights(operator, graph.number)
+    factor = scale / np.sqrt(variance + np.float32(1e-5))
+    shape = graph.shape(operator.output_shape)
+    scaled = graph.emit("MUL", (*sources, graph.constant("factor", factor)), shape, "MulOptions")
+    return graph.emit("ADD", (scaled, graph.constant("shift", shift - mean * factor)), shape, "AddOptions")
+
+
+def _scale(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    factor = graph.shared("half", np.asarray(0.5, np.float32))
+    return graph.emit("MUL", (*sources, factor), graph.shape(operator.output_shape), "MulOptions")
+
+
+def _shift(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    pads = graph.shared("one_behind", np.asarray([[0, 0], [0, 1], [0, 1], [0, 0]], np.int32))
+    _, height, width = operator.input_shape
+    padded = graph.emit(
+        "PAD", (*sources, pads), graph.shape((operator.in_channels, height + 1, width + 1)), "PadOptions"
+    )
+    return _cut(graph, padded, [0, 1, 1, 0], operator)
+
+
+def _cut(graph: _Graph, source: int, begin: Sequence[int], operator: Operator) -> int:
+    """What of a tensor begins at a place and has the operator's output shape."""
+    shape = graph.shape(operator.output_shape)
+    places = graph.constant("begin", np.asarray(begin, np.int32)), graph.constant("size", np.asarray(shape, np.int32))
+    return graph.emit("SLICE", (source, *places), shape, "SliceOptions")
+
+
+def _channel_shuffle(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    whole = graph.shape(operator.output_shape)
+    apart = [*whole[:3], operator.in_channels // operator.groups, operator.groups]
+    turned = [*apart[:3], *apart[:2:-1]]
+    order = graph.shared("groups_first", np.asarray([0, 1, 2, 4, 3], np.int32))
+    split = _reshape(graph, sources[0], "apart", apart)
+    return _reshape(graph, graph.emit("TRANSPOSE", (split, order), turned, "TransposeOptions"), "back", whole)
+
+
+def _channel_slice(graph: _Graph, operator: Operator, sources: Sequence[int]) -> int:
+    return _cut(graph, sources[0], [0, 0, 0, graph.start], operator)
+
+
+def _reshape(graph: _Graph, source: int, label: str, shape: Sequence[int]) -> int:
+    sizes = np.asarray(shape, np.int32)
+    return graph.emit(
+        "RESHAPE", (source, graph.constant(label, sizes)), shape, "ReshapeOptions", label=f"{label}_out", newShape=sizes
+    )
+
+
 def _activate_unfused(graph: _Graph, activation: str, source: int) -> int:
     """Append an activation unless the operator before it has it fused."""
     return source if graph.fused(activation) else _activate(graph, activation, source)
@@ -390,4 +462,11 @@ _WRITERS: dict[str, Callable[[_Graph, Operator, Sequence[int]], int]] = {
     "activation": _activation,
     "squeeze_excite": _squeeze_excite,
     "add": _add,
+    "stack_sum": _stack_sum,
+    "concat": _concat,
+    "batch_norm": _batch_norm,
+    "scale": _scale,
+    "shift": _shift,
+    "channel_shuffle": _channel_shuffle,
+    "channel_slice": _channel_slice,
 }

@@ -11,7 +11,7 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, Network, Node
 from spacecut.operators.operator import Operator
-from spacecut.operators.weights import LEAKY_SLOPE, node_weights, prelu_slopes
+from spacecut.operators.weights import LEAKY_SLOPE, node_weights, norm_weights, prelu_slopes
 
 if TYPE_CHECKING:
     import torch
@@ -45,7 +45,7 @@ class TorchNetwork:
         self.put = put
         self.layers: list[Layer] = []
         self._sources: list[tuple[int, ...]] = []
-        self._shapes: list[tuple[int, ...]] = []
+        self._shapes: list[list[tuple[int, ...]]] = []
         self._output = network.output
         self._zeros = {}
         for number, node in enumerate(network.nodes):
@@ -53,21 +53,30 @@ class TorchNetwork:
             if operator.kind in ("activation", "add") and operator.activation == "none" and operator.inputs == 1:
                 raise InputError(f"{operator}: it does nothing; leave it out of the network")
             shape = (batch, *operator.input_shape)
-            self.layers.append(_LAYERS[operator.kind](node, number, put))
+            layer = _LAYERS[operator.kind](node, number, put)
+            if operator.kind == "channel_slice":
+                layer = partial(layer, start=network.slice_starts[number])
+            self.layers.append(layer)
             self._sources.append(node.inputs)
-            self._shapes.append((batch, operator.in_channels) if operator.kind == "linear" else shape)
+            if operator.kind == "linear":
+                self._shapes.append([(batch, operator.in_channels)])
+            else:
+                self._shapes.append([(batch, *network.shape(s)) if s >= INPUT else shape for s in node.inputs])
             if min(node.inputs) < INPUT:
                 self._zeros[number] = put(np.zeros(shape, np.float32))
 
     def run(self, values: torch.Tensor, watch: Callable[[int], None] | None = None) -> torch.Tensor:
         """The output for an input ``[batch, channels, height, width]``; ``watch`` is told each node that is done."""
         done: list[torch.Tensor] = []
-        for number, (layer, sources, shape) in enumerate(zip(self.layers, self._sources, self._shapes, strict=True)):
+        for number, (layer, sources, shapes) in enumerate(zip(self.layers, self._sources, self._shapes, strict=True)):
             given = (
                 values if source == INPUT else done[source] if source >= 0 else self._zeros[number]
                 for source in sources
             )  # fmt: skip
-            done.append(layer(*(one if one.shape == shape else one.reshape(shape) for one in given)))
+            fitted = (
+                one if one.shape == shape else one.reshape(shape) for one, shape in zip(given, shapes, strict=True)
+            )
+            done.append(layer(*fitted))
             if watch is not None:
                 watch(number)
         return done[self._output]
@@ -79,11 +88,12 @@ def _conv2d(node: Node, number: int, put: Put) -> Layer:
     weight, bias = map(put, node_weights(node, number)[0])
     groups = node.operator.in_channels // weight.shape[1]
     pad, stride, activate = _padding(node.operator, 0.0), node.operator.stride, _activate(node.operator, number, put)
-    inside = node.operator.kernel // 2 if pad is None else 0
+    apart = node.operator.dilation
+    inside = node.operator.kernel // 2 * apart if pad is None else 0
 
     def run(values: torch.Tensor) -> torch.Tensor:
         values = values if pad is None else pad(values)
-        return activate(functional.conv2d(values, weight, bias, stride, inside, groups=groups))
+        return activate(functional.conv2d(values, weight, bias, stride, inside, apart, groups))
 
     return run
 
@@ -149,13 +159,58 @@ def _add(node: Node, number: int, put: Put) -> Layer:
     return run
 
 
+def _stack_sum(node: Node, number: int, put: Put) -> Layer:
+    import torch
+
+    return lambda *sources: torch.stack(sources).sum(0)
+
+
+def _concat(node: Node, number: int, put: Put) -> Layer:
+    import torch
+
+    return lambda *sources: torch.cat(sources, 1)
+
+
+def _batch_norm(node: Node, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    scale, shift, mean, variance = map(put, norm_weights(node.operator, number))
+    return lambda values: functional.batch_norm(values, mean, variance, scale, shift)
+
+
+def _scale(node: Node, number: int, put: Put) -> Layer:
+    return lambda values: values * 0.5
+
+
+def _shift(node: Node, number: int, put: Put) -> Layer:
+    from torch.nn import functional
+
+    return lambda values: functional.pad(values, (0, 1, 0, 1))[:, :, 1:, 1:]
+
+
+def _channel_shuffle(node: Node, number: int, put: Put) -> Layer:
+    groups = node.operator.groups
+
+    def run(values: torch.Tensor) -> torch.Tensor:
+        batch, channels, *size = values.shape
+        apart = values.reshape(batch, channels // groups, groups, *size)
+        return apart.transpose(1, 2).reshape(values.shape)
+
+    return run
+
+
+def _channel_slice(node: Node, number: int, put: Put) -> Layer:
+    return lambda values, start: values[:, start : start + node.operator.out_channels]
+
+
 def _padding(operator: Operator, value: float) -> Layer | None:
     """What pads an even kernel, one less at the start, to keep ceil(size / stride); torch pads for odd ones itself."""
     from torch.nn import functional
 
     if operator.kernel % 2:
         return None
-    before, after = (operator.kernel - 1) // 2, operator.kernel // 2
+    whole = (operator.kernel - 1) * operator.dilation
+    before, after = whole // 2, whole - whole // 2
     return partial(functional.pad, pad=(before, after, before, after), value=value)
 
 
@@ -188,4 +243,11 @@ _LAYERS: dict[str, Callable[[Node, int, Put], Layer]] = {
     "activation": _activation,
     "squeeze_excite": _squeeze_excite,
     "add": _add,
+    "stack_sum": _stack_sum,
+    "concat": _concat,
+    "batch_norm": _batch_norm,
+    "scale": _scale,
+    "shift": _shift,
+    "channel_shuffle": _channel_shuffle,
+    "channel_slice": _channel_slice,
 }

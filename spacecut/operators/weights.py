@@ -15,7 +15,15 @@ from spacecut.errors import InputError
 from spacecut.operators.network import Affine, Node
 from spacecut.operators.operator import Operator
 
-__all__ = ["LEAKY_SLOPE", "conv_weights", "linear_weights", "node_weights", "prelu_slopes", "squeeze_excite_weights"]
+__all__ = [
+    "LEAKY_SLOPE",
+    "conv_weights",
+    "linear_weights",
+    "node_weights",
+    "norm_weights",
+    "prelu_slopes",
+    "squeeze_excite_weights",
+]
 
 LEAKY_SLOPE = 0.1
 """Of a ``leaky_relu`` below zero."""
@@ -81,6 +89,12 @@ def prelu_slopes(operator: Operator, salt: int = 0) -> np.ndarray:
     """Slopes of a ``prelu`` below zero, ``[out_channels]``; float32."""
     slopes: np.ndarray = np.float32(0.25) + np.float32(_BIAS_SCALE) * _cut(operator.out_channels, salt * _SALT_STEP)
     return slopes
+
+
+def norm_weights(operator: Operator, salt: int = 0) -> tuple[np.ndarray, np.ndarray, np.ndarray, np.ndarray]:
+    """Scale, shift, mean and variance of a batch normalisation, ``[channels]`` each; float32."""
+    scale, shift, mean = (_cut(operator.in_channels, (salt + n) * _SALT_STEP) * np.float32(0.05) for n in range(3))
+    return scale + np.float32(1), shift, mean, np.square(mean) + np.float32(1)
 
 
 def _affine(shape: tuple[int, ...], salt: int) -> Affine:

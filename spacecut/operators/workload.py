@@ -14,13 +14,13 @@ from functools import cached_property
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.fusion import fusable_inputs
+from spacecut.operators.fusion import fusable_inputs, selects
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
 from spacecut.space import SearchSpace
-from spacecut.space.layers import ACTIVATIONS
+from spacecut.space.layers import ACTIVATIONS, KINDS
 from spacecut.space.place import placed
-from spacecut.space.table import Table, combine, constant, union
+from spacecut.space.table import MAX_CONDITION, Table, combinations, combine, constant, held, union
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
 __all__ = ["ABSENT", "Factor", "Workload", "expand"]
@@ -28,7 +28,15 @@ __all__ = ["ABSENT", "Factor", "Workload", "expand"]
 ABSENT = -1
 """Operator number of a layer that is not there for some candidates."""
 
+EMPTY = -3
+"""A value without channels, which only stands where a network is put together."""
+
 MAX_CODES = 2**62
+MAX_FACTOR = 200_000
+"""Whether a layer is read narrows its factor only while this has no more combinations of candidates."""
+
+
+_SUMS = ("add", "stack_sum")
 
 
 @dataclass(frozen=True)
@@ -54,11 +62,15 @@ class Workload:
         space: The space.
         rows: Every distinct operator of any architecture, shape ``[operators, COLUMNS]``.
         factors: One for each layer that can hold an operator.
+        exact: Every factor is absent where a runtime leaves its layer out, as nothing reads it. Else some layers,
+            for which that depends on too many choices at once, always count, and sums are upper bounds there. The
+            networks are exact all the same.
     """
 
     space: SearchSpace
     rows: np.ndarray
     factors: tuple[Factor, ...]
+    exact: bool = True
 
     @cached_property
     def operators(self) -> list[Operator]:
@@ -89,10 +101,14 @@ class Workload:
         value = {NETWORK_INPUT: INPUT}
         for position, layer in enumerate(self.space.layers):
             sources = tuple(value[source] for source in layer.inputs)
-            live = tuple(source for source in sources if source != ZERO)
+            live = tuple(source for source in sources if source not in (ZERO, EMPTY))
             if not layer.active.at(candidates):
                 value[position] = sources[0]
-            elif layer.kind == "zero" or (layer.kind == "add" and not live):
+            elif layer.kind == "select":
+                value[position] = sources[int(layer.fields["which"].at(candidates)) - 1]
+            elif layer.kind == "empty":
+                value[position] = EMPTY
+            elif layer.kind == "zero" or (layer.kind in _SUMS and not live):
                 value[position] = ZERO
             else:
                 factor = self._factor_of.get(position)
@@ -112,15 +128,19 @@ def expand(space: SearchSpace) -> Workload:
     """All distinct operators of a space, and which layer holds which under which candidates."""
     found: list[np.ndarray] = []
     local: list[tuple[int, Table]] = []
-    live = _live(space.layers)
+    live, exact = _live(space.layers)
     there = [_there(layer, space.layers) for layer in space.layers]
     fusable = fusable_inputs(space.layers, there, live)
     for position, layer in enumerate(space.layers):
-        if layer.kind != "zero":
+        if KINDS[layer.kind].computes:
             with placed((layer.name,)):
                 columns = [*_columns(layer, space), fusable[position]]
                 assert len(columns) == len(COLUMNS)
-                rows, index = _distinct(columns, combine(np.logical_and, there[position], live[position]).reduced())
+                needed = live[position]
+                if combinations((*columns, there[position], needed)) > MAX_FACTOR:
+                    exact = False
+                    needed = _ever(needed, union((*columns, there[position])))
+                rows, index = _distinct(columns, combine(np.logical_and, there[position], needed).reduced())
             if len(rows):
                 found.append(rows)
                 local.append((position, index))
@@ -133,7 +153,13 @@ def expand(space: SearchSpace) -> Workload:
         # The last entry serves ABSENT, which is -1.
         reduced = Table(index.scope, np.append(number, ABSENT)[index.values]).reduced()
         factors.append(Factor(position, reduced.scope, reduced.values))
-    return Workload(space, rows, tuple(factors))
+    return Workload(space, rows, tuple(factors), exact)
+
+
+def _ever(condition: Table, scope: tuple[int, ...]) -> Table:
+    """Whether a condition can hold, over only the choices of a scope."""
+    others = tuple(axis for axis, position in enumerate(condition.scope) if position not in scope)
+    return Table(tuple(p for p in condition.scope if p in scope), condition.values.any(axis=others))
 
 
 def _distinct(columns: Sequence[Table], active: Table) -> tuple[np.ndarray, Table]:
@@ -157,35 +183,59 @@ def _distinct(columns: Sequence[Table], active: Table) -> tuple[np.ndarray, Tabl
     return rows, Table(scope, result)
 
 
-def _live(layers: Sequence[Layer]) -> list[Table]:
-    """Whether each layer's value reaches the network's output; runtimes drop what does not."""
+def _live(layers: Sequence[Layer]) -> tuple[list[Table], bool]:
+    """Whether each layer's value reaches the network's output, as runtimes drop what does not; and if that is exact."""
     live = [constant(False)] * len(layers)
     live[-1] = constant(True)
+    exact = True
+
+    def meet(one: Table, other: Table) -> Table:
+        nonlocal exact
+        exact &= combinations((one, other)) <= MAX_CONDITION
+        return held(other, np.logical_and, one, other)
+
+    def either(one: Table, other: Table) -> Table:
+        nonlocal exact
+        exact &= combinations((one, other)) <= MAX_CONDITION
+        return held(constant(True), np.logical_or, one, other).reduced()
+
     for position in range(len(layers) - 1, -1, -1):
         layer = layers[position]
         with placed((layer.name,)):
-            if layer.kind == "zero":  # where it is there, it reads nothing
-                reads = combine(lambda on, there: on & ~there, live[position], layer.active)
+            if layer.kind in ("zero", "empty"):  # where it is there, it reads nothing
+                reads = meet(live[position], combine(np.logical_not, layer.active))
                 through = reads
             else:
                 reads = live[position]
-                through = combine(np.logical_and, live[position], layer.active)
+                through = meet(live[position], layer.active)
             for number, source in enumerate(layer.inputs):
                 if source != NETWORK_INPUT:
-                    used = reads if number == 0 else through  # an absent layer passes its first input on
-                    live[source] = combine(np.logical_or, live[source], used).reduced()
-    return live
+                    if layer.kind == "select":
+                        used = meet(live[position], selects(layer, number))
+                    else:
+                        used = reads if number == 0 else through  # an absent layer passes its first input on
+                    live[source] = either(live[source], used)
+    return live, exact
 
 
 def _there(layer: Layer, layers: Sequence[Layer]) -> Table:
     """Whether a layer holds an operator: a sum of one value is none, unless it has an activation."""
-    if layer.kind == "zero":
+    if not KINDS[layer.kind].computes:
         return constant(False)
-    if layer.kind != "add":
+    if layer.kind == "concat":
+        return combine(lambda on, n: on & (n > 1), layer.active, _joined(layer, layers)).reduced()
+    if layer.kind not in _SUMS:
         return layer.active
     activated = combine(lambda word: word != "none", layer.fields.get("activation", constant("none")))
     joined = combine(lambda n, on: (n > 1) | ((n == 1) & on), _summed(layer, layers), activated)
     return combine(np.logical_and, layer.active, joined).reduced()
+
+
+def _joined(layer: Layer, layers: Sequence[Layer]) -> Table:
+    """How many of the values set side by side are not empty."""
+    sizes = [layers[source].shape[0] for source in layer.inputs if source != NETWORK_INPUT]
+    more = len(layer.inputs) - len(sizes)
+    return combine(lambda *channels: more + sum((c > 0).astype(np.int64) for c in channels), *sizes).reduced()
 
 
 def _summed(layer: Layer, layers: Sequence[Layer]) -> Table:
@@ -202,13 +252,18 @@ def _columns(layer: Layer, space: SearchSpace) -> list[Table]:
     code = Table(activation.scope, _positions(activation.values))
     channels, height, width = layer.input_shape
     groups = fields.get("groups", one)
-    inputs = _summed(layer, space.layers) if layer.kind == "add" else one
+    inputs = one
+    if layer.kind in _SUMS:
+        inputs = _summed(layer, space.layers)
+    elif layer.kind == "concat":
+        inputs = _joined(layer, space.layers)
+        channels = combine(lambda total, n: -(-total // np.maximum(n, 1)), layer.shape[0], inputs).reduced()
     if layer.kind == "linear":
         channels, height, width = combine(lambda c, h, w: c * h * w, channels, height, width), one, one
     kind = constant(np.int64(KIND_NAMES.index(layer.kind)))
     return [
         kind, channels, height, width, layer.shape[0], fields.get("kernel", one), fields.get("stride", one), groups,
-        code, fields.get("reduced", nothing), inputs,
+        code, fields.get("reduced", nothing), inputs, fields.get("dilation", one),
     ]  # fmt: skip
 
 

@@ -2,14 +2,19 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Annotated, Any, Literal
 
+import numpy as np
 from pydantic import AfterValidator, BaseModel, ConfigDict, Discriminator, Field, PlainValidator, Tag, field_validator
 
 from spacecut.space.choice import Candidate
 from spacecut.space.expressions import MAX_NUMBER
 
-__all__ = ["MAX_REPEAT", "MAX_SIZE", "TAGS", "BlockDocument", "ChoiceDocument", "SpaceDocument", "expand_range"]
+__all__ = [
+    "MAX_REPEAT", "MAX_SIZE", "TAGS", "BlockDocument", "ChoiceDocument", "SpaceDocument", "TableDocument",
+    "expand_range",
+]  # fmt: skip
 
 MAX_CANDIDATES = 10_000
 MAX_REPEAT = 1_000
@@ -151,6 +156,46 @@ class BlockDocument(_Strict):
     layers: Layers
 
 
+class TableDocument(_Strict):
+    """A definition by its values for every combination of some choices: lists of lists in the order of ``over``."""
+
+    over: Annotated[list[Name], Field(min_length=1)]
+    values: Annotated[list[Any], Field(min_length=1)]
+
+    @field_validator("values")
+    @classmethod
+    def _regular(cls, values: list[Any]) -> list[Any]:
+        leaves = list(_leaves(values))
+        for leaf in leaves:
+            _number_or_text(leaf)
+        if len({isinstance(leaf, str) for leaf in leaves}) > 1:
+            raise ValueError("its values are words and numbers; give one of them")
+        return values
+
+    def array(self) -> np.ndarray:
+        """The values with one axis for each choice of ``over``; of no shape at all where lists differ in length."""
+        try:
+            return np.asarray(self.values)
+        except ValueError:
+            return np.empty(0)
+
+    def taken(self, kept: Mapping[str, Sequence[int]]) -> TableDocument:
+        """The values of only some candidates, given by their positions, of the choices named."""
+        values = self.array()
+        for axis, name in enumerate(self.over):
+            if name in kept:
+                values = values.take(kept[name], axis=axis)
+        return self.model_copy(update={"values": values.tolist()})
+
+
+def _leaves(values: list[Any]) -> Iterator[Any]:
+    for value in values:
+        if isinstance(value, list):
+            yield from _leaves(value)
+        else:
+            yield value
+
+
 class SpaceDocument(_Strict):
     """A whole space file."""
 
@@ -160,6 +205,12 @@ class SpaceDocument(_Strict):
     source: str = ""
     input: Annotated[tuple[int, int, int], PlainValidator(_size)]
     choices: dict[Name, ChoiceDocument] = {}
-    definitions: dict[Name, Value] = {}
+    definitions: dict[
+        Name,
+        Annotated[
+            Annotated[TableDocument, Tag(TAGS[1])] | Annotated[Value, Tag(TAGS[2])],
+            Discriminator(lambda value: TAGS[1] if isinstance(value, dict | TableDocument) else TAGS[2]),
+        ],
+    ] = {}
     blocks: dict[Name, BlockDocument] = {}
     network: Layers

@@ -3,19 +3,23 @@
 from __future__ import annotations
 
 import graphlib
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 
-from spacecut.space.document import MAX_SIZE
+from spacecut.space.choice import Choice
+from spacecut.space.document import MAX_SIZE, TableDocument
 from spacecut.space.expressions import evaluate, names_in
 from spacecut.space.layers import KINDS, Shape
 from spacecut.space.place import Place, PlacedError, hint, placed
 from spacecut.space.table import Table, combine
 
-__all__ = ["Around", "both", "check_groups", "check_same", "condition", "evaluated", "field", "ordered"]
+__all__ = [
+    "Around", "both", "check_groups", "check_same", "check_some", "check_which", "condition", "evaluated", "field",
+    "listed", "ordered",
+]  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -59,6 +63,21 @@ def evaluated(value: Any, names: Mapping[str, Table], place: Place) -> Table:
         return evaluate(value, names)
 
 
+def listed(table: TableDocument, choices: Sequence[Choice], place: Place) -> Table:
+    """The values that a definition lists for every combination of some choices."""
+    positions = {choice.name: position for position, choice in enumerate(choices)}
+    for number, name in enumerate(table.over):
+        if name not in positions:
+            raise PlacedError((*place, "over", number), f"no choice {name!r}; {hint(name, positions)}")
+    scope = [positions[name] for name in table.over]
+    lengths = tuple(len(choices[position]) for position in scope)
+    values = table.array()
+    if values.shape != lengths:
+        wanted = " of ".join(f"{length}" for length in lengths)
+        raise PlacedError((*place, "values"), f"it has other than lists of {wanted} values; give one a combination")
+    return Table(tuple(sorted(scope)), values.transpose(np.argsort(scope)))
+
+
 def condition(text: Any, names: Mapping[str, Table], place: Place) -> Table:
     """A condition over the choices."""
     table = evaluated(text, names, place)
@@ -95,17 +114,37 @@ def field(kind: str, key: str, body: Mapping[str, Any], around: Around) -> Table
     return Table(table.scope, np.where(wrong, words[0] if words else 1, table.values)).reduced()
 
 
-def check_same(one: Shape, other: Shape, around: Around) -> None:
-    """Two inputs of one shape.
+def check_same(one: Shape, other: Shape, around: Around, channels: bool = True) -> None:
+    """Two inputs of one shape, or only of one height and width.
 
     Raises:
         PlacedError: They differ.
     """
-    for name, a, b in zip(("channels", "height", "width"), one, other, strict=True):
+    for name, a, b in list(zip(("channels", "height", "width"), one, other, strict=True))[not channels :]:
         differs = combine(lambda x, y, on: (x != y) & on, a, b, around.active)
         if differs.values.any():
             sizes = f"{_first(a, differs)} and {_first(b, differs)}"
             raise PlacedError(around.place, f"its inputs differ in {name} ({sizes}); tie them or use 'when'")
+
+
+def check_some(shape: Shape, around: Around) -> None:
+    """An input that is there.
+
+    Raises:
+        PlacedError: It has no channels.
+    """
+    if both(Table(shape[0].scope, shape[0].values == 0), around.active).values.any():
+        raise PlacedError(around.place, "its input may be empty; only concat leaves that out")
+
+
+def check_which(which: Table, inputs: int, around: Around) -> None:
+    """The input that is selected.
+
+    Raises:
+        PlacedError: There are not so many.
+    """
+    if (bad := both(Table(which.scope, which.values > inputs), around.active)).values.any():
+        raise PlacedError((*around.place, "which"), f"there is no input {_first(which, bad)}; give 1 to {inputs}")
 
 
 def check_groups(fields: Mapping[str, Table], shape: Shape, around: Around) -> None:

@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 
 import numpy as np
 
 from spacecut.space.table import Table, combine, constant
 
-__all__ = ["ACTIVATIONS", "KINDS", "LayerKind", "Shape"]
+__all__ = ["ACTIVATIONS", "KINDS", "LayerKind", "Shape", "picked"]
 
 ACTIVATIONS = (
     "none", "relu", "relu6", "hardswish", "swish", "sigmoid", "hardsigmoid", "leaky_relu", "prelu",
@@ -24,18 +24,21 @@ class LayerKind:
     """A kind of layer.
 
     Attributes:
-        shape: From the input shape and the fields to the output shape.
+        shape: From the input shapes and the fields to the output shape.
         required: Fields that a layer must give.
         defaults: Other fields with their values when they are not given.
         words: Fields whose value is a word, with the words allowed.
-        joins: Whether the layer takes several inputs of one shape.
+        joins: Whether the layer takes several inputs: of one ``shape``, of one ``size`` with any channels, ``any``, or
+            none but its one input (empty).
+        computes: Whether it is an operator that a runtime executes.
     """
 
-    shape: Callable[[Shape, Mapping[str, Table]], Shape]
+    shape: Callable[[Sequence[Shape], Mapping[str, Table]], Shape]
     required: tuple[str, ...] = ()
     defaults: Mapping[str, int | str] = field(default_factory=dict)
     words: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
-    joins: bool = False
+    joins: str = ""
+    computes: bool = True
 
 
 def _strided(size: Table, stride: Table) -> Table:
@@ -43,16 +46,40 @@ def _strided(size: Table, stride: Table) -> Table:
     return combine(lambda s, d: -(-s // d), size, stride)
 
 
-def _same(shape: Shape, fields: Mapping[str, Table]) -> Shape:
-    return shape
+def picked(which: Table, values: Sequence[Table]) -> Table:
+    """The value that ``which`` names, counted from 1."""
+
+    def pick(number: np.ndarray, *arrays: np.ndarray) -> np.ndarray:
+        number, *each = np.broadcast_arrays(number, *arrays)
+        return np.asarray(np.take_along_axis(np.stack(each), number[None].clip(1, len(each)) - 1, 0)[0])
+
+    return combine(pick, which, *values).reduced()
 
 
-def _pooled(shape: Shape, fields: Mapping[str, Table]) -> Shape:
-    return shape[0], _strided(shape[1], fields["stride"]), _strided(shape[2], fields["stride"])
+def _same(shapes: Sequence[Shape], fields: Mapping[str, Table]) -> Shape:
+    return shapes[0]
 
 
-def _convolved(shape: Shape, fields: Mapping[str, Table]) -> Shape:
-    return fields["out_channels"], *_pooled(shape, fields)[1:]
+def _pooled(shapes: Sequence[Shape], fields: Mapping[str, Table]) -> Shape:
+    channels, height, width = shapes[0]
+    return channels, _strided(height, fields["stride"]), _strided(width, fields["stride"])
+
+
+def _convolved(shapes: Sequence[Shape], fields: Mapping[str, Table]) -> Shape:
+    return fields["out_channels"], *_pooled(shapes, fields)[1:]
+
+
+def _side_by_side(shapes: Sequence[Shape], fields: Mapping[str, Table]) -> Shape:
+    return combine(lambda *channels: sum(channels), *(shape[0] for shape in shapes)).reduced(), *shapes[0][1:]
+
+
+def _selected(shapes: Sequence[Shape], fields: Mapping[str, Table]) -> Shape:
+    channels, height, width = (picked(fields["which"], sizes) for sizes in zip(*shapes, strict=True))
+    return channels, height, width
+
+
+def _without_channels(shapes: Sequence[Shape], fields: Mapping[str, Table]) -> Shape:
+    return constant(np.int64(0)), *shapes[0][1:]
 
 
 def _single(channels: Table) -> Shape:
@@ -61,26 +88,36 @@ def _single(channels: Table) -> Shape:
 
 _ACTIVATED: dict[str, int | str] = {"activation": "none"}
 _WINDOW: dict[str, int | str] = {"stride": 1}
+_DILATED: dict[str, int | str] = {"stride": 1, "dilation": 1}
 
 KINDS: dict[str, LayerKind] = {
     "conv2d": LayerKind(
         _convolved,
         ("out_channels", "kernel"),
-        {"stride": 1, "groups": 1, **_ACTIVATED},
+        {**_DILATED, "groups": 1, **_ACTIVATED},
         {"activation": ACTIVATIONS},
     ),
-    "depthwise_conv2d": LayerKind(_pooled, ("kernel",), {**_WINDOW, **_ACTIVATED}, {"activation": ACTIVATIONS}),
+    "depthwise_conv2d": LayerKind(_pooled, ("kernel",), {**_DILATED, **_ACTIVATED}, {"activation": ACTIVATIONS}),
     "linear": LayerKind(
-        lambda shape, fields: _single(fields["out_channels"]),
+        lambda shapes, fields: _single(fields["out_channels"]),
         ("out_channels",),
         _ACTIVATED,
         {"activation": ACTIVATIONS},
     ),
     "max_pool2d": LayerKind(_pooled, ("kernel",), _WINDOW),
     "avg_pool2d": LayerKind(_pooled, ("kernel",), _WINDOW),
-    "global_avg_pool": LayerKind(lambda shape, fields: _single(shape[0])),
+    "global_avg_pool": LayerKind(lambda shapes, fields: _single(shapes[0][0])),
     "activation": LayerKind(_same, ("activation",), {}, {"activation": ACTIVATIONS[1:]}),
     "squeeze_excite": LayerKind(_same, ("reduced",), {"activation": "hardsigmoid"}, {"activation": ACTIVATIONS[1:]}),
-    "add": LayerKind(_same, (), _ACTIVATED, {"activation": ACTIVATIONS}, joins=True),
-    "zero": LayerKind(_same),
+    "add": LayerKind(_same, (), _ACTIVATED, {"activation": ACTIVATIONS}, joins="shape"),
+    "zero": LayerKind(_same, computes=False),
+    "stack_sum": LayerKind(_same, joins="shape"),
+    "concat": LayerKind(_side_by_side, joins="size"),
+    "batch_norm": LayerKind(_same),
+    "scale": LayerKind(_same),
+    "shift": LayerKind(_same),
+    "channel_shuffle": LayerKind(_same, ("groups",)),
+    "channel_slice": LayerKind(lambda shapes, fields: (fields["out_channels"], *shapes[0][1:]), ("out_channels",)),
+    "select": LayerKind(_selected, ("which",), joins="any", computes=False),
+    "empty": LayerKind(_without_channels, computes=False),
 }

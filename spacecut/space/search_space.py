@@ -13,7 +13,7 @@ import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.space.choice import Candidate, Choice
-from spacecut.space.document import ChoiceDocument, SpaceDocument
+from spacecut.space.document import ChoiceDocument, SpaceDocument, TableDocument
 from spacecut.space.place import Place, PlacedError, hint
 from spacecut.space.walk import Layer, choice_attributes, walk
 
@@ -81,11 +81,13 @@ class SearchSpace:
             InputError: An unknown choice or candidate, or nothing kept of a choice.
         """
         choices = dict(self.document.choices)
+        positions = {}
         for name, candidates in kept.items():
             choice = self.choice(name)
             wanted = sorted({choice.index(candidate) for candidate in candidates})
             if not wanted:
                 raise InputError(f"{self.name}: choice {name!r} must keep at least one candidate")
+            positions[name] = wanted
             old = choices[name]
             values: Any = [choice.candidates[index] for index in wanted]
             if isinstance(old.candidates, dict):
@@ -94,7 +96,11 @@ class SearchSpace:
             if not isinstance(order, str):
                 order = [list(chain) for chain in order]
             choices[name] = old.model_copy(update={"candidates": values, "order": order})
-        return SearchSpace(self.document.model_copy(update={"choices": choices}))
+        definitions = {
+            name: value.taken(positions) if isinstance(value, TableDocument) else value
+            for name, value in self.document.definitions.items()
+        }
+        return SearchSpace(self.document.model_copy(update={"choices": choices, "definitions": definitions}))
 
     def reordered(self, orders: Mapping[str, Sequence[Sequence[Candidate]]]) -> SearchSpace:
         """The space with other quality orders of the choices named, as chains from worse to better.

@@ -11,9 +11,11 @@ import numpy as np
 
 from spacecut.errors import InputError
 
-__all__ = ["MAX_COMBINATIONS", "Table", "combinations", "combine", "constant", "union"]
+__all__ = ["MAX_COMBINATIONS", "MAX_CONDITION", "Table", "combinations", "combine", "constant", "held", "union"]
 
 MAX_COMBINATIONS = 4_000_000
+MAX_CONDITION = 2_000
+"""Whether something is read is told exactly while it depends on no more combinations of candidates than these."""
 
 
 @dataclass(frozen=True)
@@ -85,6 +87,11 @@ def combine(function: Callable[..., Any], *tables: Table) -> Table:
     """
     scope = union(tables)
     return Table(scope, np.asarray(function(*(table.over(scope) for table in tables))))
+
+
+def held(otherwise: Table, function: Callable[..., Any], *tables: Table) -> Table:
+    """The same, or ``otherwise`` where it would depend on too many choices at once to be worth telling exactly."""
+    return combine(function, *tables) if combinations(tables) <= MAX_CONDITION else otherwise
 
 
 def _lengths(tables: Iterable[Table]) -> dict[int, int]:

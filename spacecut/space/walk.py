@@ -11,10 +11,22 @@ from typing import Any
 import numpy as np
 
 from spacecut.space.choice import Choice
-from spacecut.space.document import MAX_REPEAT, SpaceDocument
+from spacecut.space.document import MAX_REPEAT, SpaceDocument, TableDocument
 from spacecut.space.expressions import FUNCTIONS
-from spacecut.space.fields import Around, both, check_groups, check_same, condition, evaluated, field, ordered
-from spacecut.space.layers import ACTIVATIONS, KINDS, Shape
+from spacecut.space.fields import (
+    Around,
+    both,
+    check_groups,
+    check_same,
+    check_some,
+    check_which,
+    condition,
+    evaluated,
+    field,
+    listed,
+    ordered,
+)
+from spacecut.space.layers import ACTIVATIONS, KINDS, Shape, picked
 from spacecut.space.place import Place, PlacedError, hint, placed, written
 from spacecut.space.table import Table, combinations, combine, constant, union
 
@@ -86,7 +98,11 @@ def walk(document: SpaceDocument, choices: Sequence[Choice]) -> list[Layer]:
     walker = _Walker(document)
     for name in ordered(document.definitions, ("definitions",)):
         place = ("definitions", name)
-        names[name] = evaluated(document.definitions[name], names, place)
+        value = document.definitions[name]
+        if isinstance(value, TableDocument):
+            names[name] = listed(value, choices, place)
+        else:
+            names[name] = evaluated(value, names, place)
         walker.spend([names[name]], place)
     walker.walk(document.network, Around(("network",), names, constant(True)), NETWORK_INPUT)
     return walker.layers
@@ -182,15 +198,22 @@ class _Walker:
         shapes = [self._shape(position) for position in inputs]
         self.spend((here.active, *fields.values(), *(table for shape in shapes for table in shape)), here.place)
         with placed(here.place):
-            for other in shapes[1:]:
-                check_same(shapes[0], other, here)
+            if rules.joins in ("shape", "size"):
+                for other in shapes[1:]:
+                    check_same(shapes[0], other, here, channels=rules.joins == "shape")
+            if rules.computes and rules.joins != "size":
+                check_some(shapes[0], here)
             if kind == "conv2d":
                 check_groups(fields, shapes[0], here)
+            if kind == "select":
+                check_which(fields["which"], len(inputs), here)
+            if kind == "concat" and any(self.layers[p].zero.values.any() for p in inputs if p != NETWORK_INPUT):
+                raise PlacedError(here.place, "zeros among its inputs; leave them out with 'empty'")
             channels, height, width = (
                 combine(np.where, here.active, new, old).reduced()
-                for new, old in zip(rules.shape(shapes[0], fields), shapes[0], strict=True)
+                for new, old in zip(rules.shape(shapes, fields), shapes[0], strict=True)
             )
-            zero = self._zero(kind, inputs, here.active)
+            zero = self._zero(kind, fields, inputs, here.active)
         self.spend([zero], here.place)
         shape = (channels, height, width)
         self.layers.append(Layer(written(here.place), kind, fields, inputs, shapes[0], shape, here.active, zero))
@@ -199,9 +222,12 @@ class _Walker:
     def _shape(self, position: int) -> Shape:
         return self._input if position == NETWORK_INPUT else self.layers[position].shape
 
-    def _zero(self, kind: str, inputs: tuple[int, ...], active: Table) -> Table:
+    def _zero(self, kind: str, fields: Mapping[str, Table], inputs: tuple[int, ...], active: Table) -> Table:
         zeros = [constant(False) if p == NETWORK_INPUT else self.layers[p].zero for p in inputs]
-        value = functools.reduce(both, zeros) if KINDS[kind].joins else constant(kind == "zero")
+        if kind == "select":
+            value = picked(fields["which"], zeros)
+        else:
+            value = functools.reduce(both, zeros) if KINDS[kind].joins else constant(kind == "zero")
         return combine(np.where, active, value, zeros[0]).reduced()
 
     def spend(self, tables: Sequence[Table], place: Place) -> None:

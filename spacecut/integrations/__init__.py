@@ -1,0 +1,1 @@
+"""What others search with: each integration is imported only where it is used."""
