@@ -11,6 +11,7 @@ import sys
 import pytest
 
 import spacecut
+from spacecut.cli import app, main
 
 STUDY = "behaviour_study/conv3x3_out_channels"
 
@@ -37,6 +38,17 @@ def workspace(tmp_path_factory):
     space = spacecut.load_space(STUDY).restrict({"width": [8, 16, 24, 32, 40, 48]})
     spacecut.save_space(space, folder / "small.yaml")
     return folder
+
+
+@pytest.mark.parametrize("command", [command.callback.__name__ for command in app.registered_commands])
+def test_every_command_has_help(command, capsys):
+    with pytest.raises(SystemExit) as ended:
+        main([command.replace("_", "-"), "--help"])
+    assert not ended.value.code
+    told = capsys.readouterr().out
+    assert "Usage: spacecut" in told
+    if "RUNTIME" in told:
+        assert "RUNTIME[/DEVICE][:PRECISION]" in told
 
 
 @pytest.mark.parametrize("platform", ["onnxruntime", "openvino", "litert"])

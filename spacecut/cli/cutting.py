@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from spacecut.cli.output import Json, emit, estimated_by, out, progress, recorded_json
+from spacecut.cli.output import PLATFORM_FORM, Json, emit, estimated_by, out, progress, recorded_json
 from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, read_rules, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
@@ -36,7 +36,7 @@ Platform = Annotated[
     typer.Option(
         "--platform",
         "-p",
-        help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile or recorded platform.",
+        help=f"{PLATFORM_FORM}, or the path of a profile or recorded platform.",
         show_default=False,
     ),
 ]
@@ -79,7 +79,7 @@ def cut(
         typer.Option(
             "--platform",
             "-p",
-            help="RUNTIME[/DEVICE][:PRECISION], or the path of a profile or recorded platform; again for each further "
+            help=f"{PLATFORM_FORM}, or the path of a profile or recorded platform; again for each further "
             "platform that the one space left is for.",
             show_default=False,
         ),

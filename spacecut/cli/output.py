@@ -11,14 +11,27 @@ from typing import Annotated, Any
 
 import typer
 from rich.console import Console
+from rich.markup import escape
 from rich.progress import BarColumn, Progress, TextColumn, TimeRemainingColumn
 
 from spacecut.latency import AnyProfile, RecordedPlatform
 from spacecut.measure import Progress as Told
 
-__all__ = ["JSON_VERSION", "Json", "emit", "estimated_by", "out", "progress", "recorded_json", "terminal"]
+__all__ = [
+    "JSON_VERSION",
+    "PLATFORM_FORM",
+    "Json",
+    "emit",
+    "estimated_by",
+    "out",
+    "progress",
+    "recorded_json",
+    "terminal",
+]
 
 JSON_VERSION = 1
+PLATFORM_FORM = escape("RUNTIME[/DEVICE][:PRECISION]")
+"""How a platform is written, for the help texts, which are rich markup."""
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")]
 

@@ -10,7 +10,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spacecut.cli.output import Json, emit, out, progress
+from spacecut.cli.output import PLATFORM_FORM, Json, emit, out, progress
 from spacecut.cut.rules import RULES_FILE, RuleBook, write_rules
 from spacecut.errors import InputError
 from spacecut.measure import DEFAULT_STORE
@@ -26,9 +26,7 @@ __all__ = ["compare", "study"]
 
 Platforms = Annotated[
     list[str],
-    typer.Option(
-        "--platform", "-p", help="RUNTIME[/DEVICE][:PRECISION]; again for each further one.", show_default=False
-    ),
+    typer.Option("--platform", "-p", help=f"{PLATFORM_FORM}; again for each further one.", show_default=False),
 ]
 StoreUrl = Annotated[
     str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
