@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-int8 clean
+  bench-search bench-int8 bench-metapruning clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -42,6 +42,9 @@ bench-search: .venv/all
 
 bench-int8: .venv/all
 	$(BIN)/python benchmarks/int8.py
+
+bench-metapruning: .venv/all
+	$(BIN)/python benchmarks/metapruning.py
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

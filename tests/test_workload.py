@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
+from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -220,13 +221,23 @@ def test_a_space_without_operators_is_refused() -> None:
 
 def test_layers_that_depend_on_too_much_are_refused() -> None:
     choices = {f"c{number}": {"candidates": "0..15"} for number in range(8)}
+    with pytest.raises(
+        InputError, match=r"^network\[0\]\.conv2d.*: it depends on \d choices with more than \d+ combinations"
+    ):
+        expand(network_space(choices, [{"conv2d": {"out_channels": " + ".join(choices), "kernel": 1}}]))
+
+
+def test_a_layer_counts_where_too_many_choices_decide_whether_it_is_read() -> None:
+    choices = {f"c{number}": {"candidates": "0..15"} for number in range(8)}
     network = [{"conv2d": {"out_channels": 4, "kernel": 3}}]
     sums = [{"add": {"inputs": ["input", "previous"], "when": f"{name} > 3"}} for name in choices]
-    space = network_space(choices, [*network, *sums])
-    with pytest.raises(
-        InputError, match=r"^network\[\d\]\.add: it depends on \d choices with more than \d+ combinations"
-    ):
-        expand(space)
+    workload = expand(network_space(choices, [*network, *sums]))
+    assert not workload.exact
+    for numbers in np.random.default_rng(0).integers(0, 16, (50, 8)):
+        numbers[-1] = 9  # the last sum is there, so that there is a network
+        counted = Counter(replace(workload.operators[n], fusable=0) for n in workload.used(numbers[None])[0] if n >= 0)
+        built = Counter(replace(node.operator, fusable=0) for node in workload.network(numbers).nodes)
+        assert not built - counted
 
 
 def test_operators_that_vary_in_too_many_ways_are_refused() -> None:

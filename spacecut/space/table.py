@@ -14,7 +14,7 @@ from spacecut.errors import InputError
 __all__ = ["MAX_COMBINATIONS", "MAX_CONDITION", "Table", "combinations", "combine", "constant", "held", "union"]
 
 MAX_COMBINATIONS = 4_000_000
-MAX_CONDITION = 2_000
+MAX_CONDITION = 20_000
 """Whether something is read is told exactly while it depends on no more combinations of candidates than these."""
 
 
