@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-int8 bench-metapruning clean
+  bench-search bench-int8 bench-metapruning bench-nni clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -45,6 +45,9 @@ bench-int8: .venv/all
 
 bench-metapruning: .venv/all
 	$(BIN)/python benchmarks/metapruning.py
+
+bench-nni: .venv/all
+	$(BIN)/python benchmarks/nni_search.py
 
 # The base install alone is what the demo needs.
 .venv/base: pyproject.toml constraints.txt

@@ -10,11 +10,12 @@ import typer
 
 from spacecut.cli.output import Json, emit, out
 from spacecut.errors import InputError
+from spacecut.integrations.metapruning import write_metapruning
 from spacecut.integrations.nni_file import write_nni
 
 __all__ = ["export"]
 
-WRITERS: dict[str, Callable[[Path], list[Path]]] = {"nni": write_nni}
+WRITERS: dict[str, Callable[[Path], list[Path]]] = {"metapruning": write_metapruning, "nni": write_nni}
 """By what is written for: from the directory of a cut to the files written there."""
 
 
