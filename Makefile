@@ -5,7 +5,8 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-int8 bench-metapruning bench-nni clean
+  bench-search bench-int8 bench-metapruning bench-nni \
+  bench-operator-tables clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -36,6 +37,9 @@ bench-reduction: .venv/all
 
 bench-devices: .venv/all
 	$(BIN)/python benchmarks/devices.py --data $(DATA)
+
+bench-operator-tables: .venv/all
+	$(BIN)/python benchmarks/operator_tables.py --data $(DATA)
 
 bench-search: .venv/all
 	$(BIN)/python benchmarks/search.py --data $(DATA)
