@@ -22,6 +22,7 @@ from collections.abc import Callable, Sequence
 from concurrent.futures import ProcessPoolExecutor
 from dataclasses import asdict, dataclass
 from datetime import UTC, datetime
+from functools import cache
 from pathlib import Path
 
 import numpy as np
@@ -108,6 +109,7 @@ def profiled(space: spacecut.SearchSpace, platform: str) -> spacecut.Profile:
     return spacecut.profile(space, platform, store=str(FOLDER / f"{platform}.sqlite"))
 
 
+@cache
 def problem() -> Problem:
     """All that the searches share."""
     space = spacecut.load_space(SPACE)
@@ -143,6 +145,7 @@ def searched(which: str, seed: int) -> list[Search]:
     start = time.perf_counter()
     net = trained_pruning_net(workload, Draws(asked.allowed[which], generator).sample, trained, EPOCHS, seed)
     training = time.perf_counter() - start
+    print(f"{which}, seed {seed}: PruningNet trained in {training:.0f} s", flush=True)
     found = []
     for how in (how for how, (space, _) in HOWS.items() if space == which):
         for bound in range(len(BOUNDS)):

@@ -34,7 +34,7 @@ from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import Program, get_platform
 from spacecut.space import load_space
 
-QUICK = Protocol(warmup=1, least=3, most=3, seconds=1.0, timeout=60.0)
+QUICK = Protocol(warmup=1, least=3, most=3, seconds=1.0, timeout=60.0, shortest=0.0)
 RECORD = PlatformRecord("onnxruntime", "1", "cpu", "fp32", 1, 1, "a machine")
 NETWORK = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, activation="relu"))
 
@@ -70,7 +70,7 @@ class Timed(Steady):
 
 def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
     program = Steady()
-    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0), nodes=False)
+    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=False)
     assert program.marked is None
     assert len(samples.total_ms) == 5
     assert not samples.watched_ms
@@ -79,14 +79,14 @@ def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
 
 
 def test_a_clock_of_the_platforms_own_counts():
-    assert time_program(Timed(), Protocol(warmup=0, least=3, most=3), nodes=False).total_ms == [0.5] * 3
+    assert time_program(Timed(), Protocol(warmup=0, least=3, most=3, shortest=0.0), nodes=False).total_ms == [0.5] * 3
     assert timed_run(Timed()) == 0.5
     assert 1.0 < timed_run(Steady(0.002)) < 1000.0
 
 
 def test_nodes_are_timed_first_and_then_the_whole_without_that():
     program = Steady()
-    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0), nodes=True)
+    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=True)
     assert program.marked == 2
     assert [len(samples.watched_ms), len(samples.node_ms[0]), len(samples.total_ms)] == [5, 5, 5]
     assert program.runs == 12
@@ -98,12 +98,19 @@ def test_a_slow_program_ends_at_the_time_cap_after_one_run():
 
 
 def test_what_was_dear_to_load_is_run_longer():
-    samples = time_program(Steady(), Protocol(warmup=0, least=1, most=1, seconds=1.0), nodes=False, loading=0.02)
+    samples = time_program(
+        Steady(), Protocol(warmup=0, least=1, most=1, seconds=1.0, shortest=0.0), nodes=False, loading=0.02
+    )
     assert len(samples.total_ms) > 1
 
 
+def test_a_small_program_is_run_for_a_while():
+    samples = time_program(Steady(0.001), Protocol(warmup=0, least=1, most=1, seconds=1.0), nodes=False)
+    assert sum(samples.total_ms) > 0.9 * 1e3 * Protocol().shortest  # the rest goes by between them
+
+
 def test_repeats_end_once_enough_agree_with_the_fastest():
-    samples = time_program(Steady(), Protocol(warmup=0, least=4, most=50, spread=1e6), nodes=False)
+    samples = time_program(Steady(), Protocol(warmup=0, least=4, most=50, spread=1e6, shortest=0.0), nodes=False)
     assert len(samples.total_ms) == 4
 
 

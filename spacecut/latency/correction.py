@@ -12,9 +12,10 @@ from __future__ import annotations
 import math
 from collections import Counter
 from dataclasses import dataclass, replace
+from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
+from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.optimize import minimize
 
 from spacecut.errors import InputError
@@ -132,9 +133,8 @@ def _correct(
 
     def unlikelihood(steps: np.ndarray) -> float:
         scales = start * np.exp(steps)
-        factor, lower = cho_factor(regression.covariance(np.square(scales[which] * units), scales[-1]), lower=True)
-        fit = regression.residual @ cho_solve((factor, lower), regression.residual)
-        return float(fit / 2 + np.log(np.diag(factor)).sum() + np.square(steps / _SPREAD).sum() / 2)
+        told = regression.unlikelihood(np.square(scales[which] * units), scales[-1])
+        return told + float(np.square(steps / _SPREAD).sum()) / 2
 
     found = minimize(unlikelihood, np.zeros(len(start)), method="L-BFGS-B", bounds=[(-4, 4)] * len(start))
     scales = start * np.exp(found.x)
@@ -176,6 +176,25 @@ class _Regression:
         self.residual = 1 - relative @ costs.mean[: self.seen]
         self._own = (relative * self.variance[: self.seen]) @ relative.T
         self._clock = np.square(_FLOOR_MS * inverse)
+
+    @cached_property
+    def _spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Eigenvalues of what does not depend on any scale, and the design and the residuals by its eigenvectors."""
+        values, vectors = eigh(self._own + np.diag(self._clock))
+        return np.maximum(values, 0.0), vectors.T @ self.design, vectors.T @ self.residual
+
+    def unlikelihood(self, prior: np.ndarray, noise: float) -> float:
+        """The negative logarithm of the marginal likelihood, up to a constant.
+
+        By the Woodbury identity: the few corrections are a matrix of low rank beside one that is diagonal here.
+        """
+        values, design, residual = self._spectrum
+        variance = values + noise**2
+        scaled = design * np.sqrt(prior)
+        factor, lower = cho_factor(np.eye(len(prior)) + (scaled.T / variance) @ scaled, lower=True)
+        common = scaled.T @ (residual / variance)
+        fit = residual @ (residual / variance) - common @ cho_solve((factor, lower), common)
+        return float(fit / 2 + np.log(variance).sum() / 2 + np.log(np.diag(factor)).sum())
 
     def covariance(self, prior: np.ndarray, noise: float) -> np.ndarray:
         """Of the residuals."""

@@ -18,9 +18,11 @@ class Protocol:
     Attributes:
         warmup: Untimed inferences first.
         least: So many inferences must agree with the fastest.
-        most: Timed inferences; only bounds those beyond the time that loading took, which is spent on inferences in
-            any case.
+        most: Timed inferences; only bounds those beyond ``shortest`` and beyond the time that loading took, which is
+            spent on inferences in any case.
         seconds: No further inference is begun after this long.
+        shortest: Seconds that are spent on inferences in any case: a whole run of a small network would fit into one
+            disturbance by the rest of the machine.
         spread: Inferences agree with the fastest within this share of it.
         timeout: Seconds after which a run counts as hung and its worker is ended.
     """
@@ -29,11 +31,12 @@ class Protocol:
     least: int = 6
     most: int = 40
     seconds: float = 0.5
+    shortest: float = 0.04
     spread: float = 0.02
     timeout: float = 120.0
 
 
-ONCE = Protocol(warmup=0, least=1, most=1)
+ONCE = Protocol(warmup=0, least=1, most=1, shortest=0.0)
 """For platforms on which every run takes the same."""
 
 
@@ -89,7 +92,7 @@ def _inferences(program: Program, protocol: Protocol, loading: float) -> list[fl
             end = time.perf_counter()
             limit = (1 + protocol.spread) * min(total)
             enough = len(total) >= protocol.most or sum(sample <= limit for sample in total) >= protocol.least
-            if end - begin > protocol.seconds or (end - begin > loading and enough):
+            if end - begin > protocol.seconds or (end - begin > max(loading, protocol.shortest) and enough):
                 break
     finally:
         if collecting:
