@@ -47,7 +47,7 @@ MEASURED_ON = ("onnxruntime", "openvino", "litert")
 BOUNDS = (0.25, 0.4, 0.55)
 """Shares of the way from the fastest architecture's latency to the slowest's."""
 SEEDS = (0, 1, 2)
-BUDGET = 160
+BUDGET = 120
 HOWS = {
     "full, FLOPs": ("full", BUDGET),
     "full, latency": ("full", BUDGET),
@@ -57,6 +57,8 @@ HOWS = {
 ALIKE = 0.03
 """How near to a bound the latency of those architectures is whose median FLOPs stand for it."""
 DRAWN, CANDIDATES, PASSES = 20_000, 10, 6
+SECONDS = 300.0
+"""Of measurement."""
 
 
 @dataclass(frozen=True)
@@ -105,8 +107,8 @@ class Problem:
 
 
 def profiled(space: spacecut.SearchSpace, platform: str) -> spacecut.Profile:
-    """The small space on a platform."""
-    return spacecut.profile(space, platform, store=str(FOLDER / f"{platform}.sqlite"))
+    """The small space on a platform; so small networks need a longer look than others."""
+    return spacecut.profile(space, platform, store=str(FOLDER / f"{platform}.sqlite"), budget=spacecut.Budget(SECONDS))
 
 
 @cache
