@@ -38,7 +38,7 @@ from spacecut.report.ranges import shown_size
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "metapruning"))
 
 from evolution import Draws, Ids, Judged, evolve
-from run import EPOCHS, SPACE, TRAINED_ON, reduced, within_latency
+from run import EPOCHS, PRUNING_NET_EPOCHS, SPACE, TRAINED_ON, reduced, within_latency
 
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path(".spacecut/metapruning")
@@ -145,7 +145,9 @@ def searched(which: str, seed: int) -> list[Search]:
     trained, held = images.part(0, TRAINED_ON), images.part(TRAINED_ON, len(images.classes))
     generator = np.random.default_rng(seed)
     start = time.perf_counter()
-    net = trained_pruning_net(workload, Draws(asked.allowed[which], generator).sample, trained, EPOCHS, seed)
+    net = trained_pruning_net(
+        workload, Draws(asked.allowed[which], generator).sample, trained, PRUNING_NET_EPOCHS, seed
+    )
     training = time.perf_counter() - start
     print(f"{which}, seed {seed}: PruningNet trained in {training:.0f} s", flush=True)
     found = []
@@ -231,10 +233,10 @@ def main() -> None:
 
 {record.machine}; {record.name} {record.version}; f32, one thread, batch 1. Repeat with `make bench-metapruning`.
 `examples/metapruning` on Fashion-MNIST: {shown_size(asked.space.size)} architectures, of which the joint cut leaves
-{left}; {len(SEEDS)} seeds; PruningNets and winners are trained on {TRAINED_ON:,} images, {EPOCHS} epochs each. A
-bound of FLOPs is the median of architectures that take as long as the bound of latency. Candidates and winners over the
-bound are those *measured* to be so: all winners, {CANDIDATES} candidates of each search. Mean and range over the seeds;
-two searches ran at a time.
+{left}; {len(SEEDS)} seeds; PruningNets are trained on {TRAINED_ON:,} images for {PRUNING_NET_EPOCHS} epochs, winners on
+the same for {EPOCHS}. A bound of FLOPs is the median of architectures that take as long as the bound of latency.
+Candidates and winners over the bound are those *measured* to be so: all winners, {CANDIDATES} candidates of each
+search. Mean and range over the seeds; two searches ran at a time.
 
 | bound, ms | space and constraint | candidates judged | winner's accuracy, % | candidates over the bound | \
 winners over it | seconds of search | of training the PruningNet |

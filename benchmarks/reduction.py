@@ -26,6 +26,7 @@ from spacecut.cut.certificate import certify
 from spacecut.cut.inflation import Fronts, Inflation, best_at, latency_band
 from spacecut.cut.joint import FUNCTIONS, SEED, Banded, drops
 from spacecut.cut.selection import JUDGED_BY
+from spacecut.latency import Trellis
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
 from spacecut.measure import interleave, platform_record
@@ -184,13 +185,14 @@ def measured_fronts(platform: str) -> str:
     reduced = spacecut.cut(space, profile, target_size=4 ** len(space.choices)).space
     left = numbers_of(space, reduced)
     band = latency_band(model)
-    full_trellis, trellis = model.trellis, model.trellis_over(left)
+    every = [np.arange(length) for length in space.lengths]
+    full_trellis, trellis = model.quality_trellis_over(every), model.quality_trellis_over(left)
     workload = expand(space)
     pairs = []
     for place, quality in enumerate(quality_family(space, FRONT_NETWORKS, JUDGED_BY + 1)):
         wanted = band[0] + (band[1] - band[0]) * (place + 0.5) / FRONT_NETWORKS
-        numbers = _at_latency(model, quality, wanted)
-        level = int(quality.of(numbers[None])[0])
+        numbers = _at_latency(model, full_trellis, quality, wanted)
+        level = int(quality.of(numbers[None], workload.effects)[0])
         best = best_at(full_trellis, quality, level)
         other = best_at(trellis, quality.over(left), level)
         pairs.append((best, np.asarray([kept[number] for kept, number in zip(left, other, strict=True)])))
@@ -211,16 +213,16 @@ def measured_fronts(platform: str) -> str:
     )
 
 
-def _at_latency(model: spacecut.LatencyModel, quality: Quality, wanted: float) -> np.ndarray:
+def _at_latency(model: spacecut.LatencyModel, trellis: Trellis, quality: Quality, wanted: float) -> np.ndarray:
     """The best network of about so many ms."""
     low, high = 0, quality.best
     while low < high:
         middle = (low + high + 1) // 2
-        if model.predict(best_at(model.trellis, quality, middle)[None])[0] <= wanted:
+        if model.predict(best_at(trellis, quality, middle)[None])[0] <= wanted:
             low = middle
         else:
             high = middle - 1
-    return best_at(model.trellis, quality, low)
+    return best_at(trellis, quality, low)
 
 
 def agreement(platform: str) -> str:

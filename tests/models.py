@@ -92,7 +92,11 @@ def spaces(draw: st.DrawFn, kinds: str = "wwwkop") -> SearchSpace:
             widths.append(name)
         elif kind == "k":
             choices[name] = {"candidates": draw(st.permutations([1, 3, 5]).map(lambda c: c[:2])), "order": order}
-            network.append({"depthwise_conv2d": {"kernel": name}})
+            layer: dict[str, Any] = {"kernel": name}
+            if number and draw(st.booleans()):  # a choice without effect where another has not its first candidate
+                other = f"c{draw(st.integers(0, number - 1))}"
+                layer["when"] = f"{other} == {choices[other]['candidates'][0]!r}"
+            network.append({"depthwise_conv2d": layer})
         elif kind == "o":
             choices[name] = {"candidates": ["off", "one", "three"], "order": draw(st.sampled_from(ORDERS))}
             for kernel, word in ((1, "one"), (3, "three")):

@@ -38,15 +38,19 @@ def test_the_least_latency_at_every_quality_is_exact(space: SearchSpace, seed: i
     model = GivenProfile(space, cost).latency_model(space)
     quality = quality_family(space, 1, seed, levels=20)[0]
     numbers = enumerated(space)
-    latency, worth = latencies(model, cost, numbers), quality.of(numbers)
-    expected = [latency[worth >= level].min() for level in range(quality.best + 1)]
-    assert least_latency(model.trellis, quality) == pytest.approx(np.asarray(expected), abs=1e-12)
-    for level in (0, quality.best // 2, quality.best):
-        found = best_at(model.trellis, quality, level)[None]
-        assert quality.of(found)[0] >= level
+    latency, worth = latencies(model, cost, numbers), quality.of(numbers, model.workload.effects)
+    best = int(worth.max())
+    expected = [latency[worth >= level].min() for level in range(best + 1)]
+    trellis = model.quality_trellis_over(every(space))
+    found = least_latency(trellis, quality)
+    assert found[: best + 1] == pytest.approx(np.asarray(expected), abs=1e-12)
+    assert np.isinf(found[best + 1 :]).all()
+    for level in (0, best // 2, best):
+        found = best_at(trellis, quality, level)[None]
+        assert quality.of(found, model.workload.effects)[0] >= level
         assert model.predict(found)[0] == pytest.approx(expected[level], abs=1e-12)
     with pytest.raises(InputError, match="no architecture has a quality"):
-        best_at(model.trellis, quality, quality.best + 1)
+        best_at(trellis, quality, best + 1)
 
 
 @moderate
@@ -62,8 +66,8 @@ def test_inflation_is_what_enumeration_says(space: SearchSpace, seed: int, data:
     inside = among(numbers, kept)
     expected = []
     for quality in family:
-        worth = quality.of(numbers)
-        for level in range(quality.best + 1):
+        worth = quality.of(numbers, model.workload.effects)
+        for level in range(int(worth.max()) + 1):
             full = latency[worth >= level].min()
             left = latency[inside & (worth >= level)]
             if band[0] <= full <= band[1]:
@@ -81,7 +85,7 @@ def test_inflation_is_what_enumeration_says(space: SearchSpace, seed: int, data:
 
 @moderate
 @given(spaces(), seeds, st.data())
-def test_hulls_are_what_enumeration_says_and_the_first_selection_loses_nothing(
+def test_hulls_are_what_enumeration_says_and_what_no_best_network_uses_falls_first(
     space: SearchSpace, seed: int, data: st.DataObject
 ) -> None:
     cost = random_costs(seed)
@@ -93,31 +97,33 @@ def test_hulls_are_what_enumeration_says_and_the_first_selection_loses_nothing(
     found = hulls(model, family, every(space), band)
     kept = [np.asarray(sorted(data.draw(st.sets(st.integers(0, length - 1), min_size=1)))) for length in space.lengths]
 
+    worth = np.zeros((len(found.inside), len(numbers)))
+    for choice, (values, effect) in enumerate(zip(found.worth, model.workload.effects, strict=True)):
+        worth += values[np.where(effect.at(numbers.T), numbers[:, choice], -1)].T
+
     def least(inside: np.ndarray) -> np.ndarray:
         """Of ``latency - worth`` over some of all architectures, ``[problems, 1]``."""
-        worth = sum(
-            (values[:, numbers[inside, position]] for position, values in enumerate(found.worth)),
-            np.zeros(int(inside.sum())),
-        )
-        return np.asarray((latency[inside] - worth).min(axis=1, keepdims=True))
+        return np.asarray((latency - worth)[:, inside].min(axis=1, keepdims=True))
 
     assert found.slower(least(np.ones(len(numbers), dtype=bool))) == pytest.approx(0.0, abs=1e-9)
     # At equal quality no network that is left is faster than the hull says.
     inside = among(numbers, kept)
     slower = found.slower(least(inside))[:, 0].reshape(found.level.shape)
     for quality, levels, full, rows in zip(family, found.level, found.latency, slower, strict=True):
-        worth = quality.of(numbers)
+        reached = quality.of(numbers, model.workload.effects)
         for level, ms, more in zip(levels, full, rows, strict=True):
-            enough = inside & (worth >= level - 1e-9)
+            enough = inside & (reached >= level - 1e-9)
             if enough.any():
                 assert latency[enough].min() >= ms * (1 + more) - 1e-9
     protected = [np.zeros(length, dtype=bool) for length in space.lengths]
-    sizes = []
-    for left in drops([Banded(model, band)], family, every(space), protected):
-        if not sizes:
-            assert found.slower(least(among(numbers, left))) == pytest.approx(0.0, abs=1e-6)
-        sizes.append(sum(map(len, left)))
-    assert sizes == list(range(sizes[0], len(space.lengths) - 1, -1))
+    path = list(drops([Banded(model, band)], family, every(space), protected))
+    assert [sum(map(len, left)) for left in path] == list(range(sum(space.lengths), len(space.lengths) - 1, -1))
+    # What no best network uses falls first, and nothing is lost by it.
+    best = (latency - worth <= least(np.ones(len(numbers), dtype=bool)) + 1e-6) & found.inside[:, None]
+    used = [np.unique(numbers[best.any(axis=0), choice]) for choice in range(len(space.lengths))]
+    left = path[sum(space.lengths) - sum(map(len, used))]
+    assert [one.tolist() for one in left] == [one.tolist() for one in used]
+    assert found.slower(least(among(numbers, left))) == pytest.approx(0.0, abs=1e-6)
 
 
 def test_the_candidate_that_no_front_needs_falls_first() -> None:
@@ -129,8 +135,8 @@ def test_the_candidate_that_no_front_needs_falls_first() -> None:
     model = GivenProfile(space, lambda operator: (1.0, 2.0, 9.0, 3.0)[operator.out_channels - 1]).latency_model(space)
     protected = [np.zeros(4, dtype=bool)] * 3
     banded = [Banded(model, latency_band(model))]
-    kept = next(drops(banded, quality_family(space, 100), every(space), protected))
-    assert all(2 not in numbers for numbers in kept)
+    path = list(drops(banded, quality_family(space, 100), every(space), protected))
+    assert all(2 not in numbers for numbers in path[3])
 
 
 @moderate

@@ -9,6 +9,7 @@ from hypothesis import strategies as st
 from models import space_of, spaces
 
 from spacecut.errors import InputError
+from spacecut.operators import expand
 from spacecut.quality import LEVELS, quality_family
 from spacecut.space import SearchSpace
 
@@ -59,7 +60,7 @@ def test_quality_is_the_sum_of_worths() -> None:
     quality = quality_family(space, 1)[0]
     numbers = np.asarray([[0, 0], [1, 2], [2, 2]])
     worth = quality.worth
-    assert quality.of(numbers).tolist() == [0, worth[0][1] + worth[1][2], quality.best]
+    assert quality.of(numbers, expand(space).effects).tolist() == [0, worth[0][1] + worth[1][2], quality.best]
     reduced = quality.over([np.asarray([1, 2]), np.asarray([2])])
     assert [values.tolist() for values in reduced.worth] == [worth[0][1:].tolist(), worth[1][2:].tolist()]
 

@@ -12,9 +12,9 @@ from models import GivenProfile, space_of, spaces
 
 from spacecut.cut import cut
 from spacecut.errors import InputError
-from spacecut.operators import Operator
+from spacecut.operators import Operator, expand
 from spacecut.quality import from_accuracies, from_losses, read_quality
-from spacecut.space import SearchSpace
+from spacecut.space import SearchSpace, load_space
 
 WORDS = ["off", "one", "three"]
 
@@ -64,8 +64,8 @@ def test_drawn_functions_respect_declared_orders(space: SearchSpace, seed: int) 
     generator = np.random.default_rng(seed)
     losses = [generator.random(length) if generator.random() < 0.7 else None for length in space.lengths]
     for quality in from_losses(space, losses).family(3, seed):
+        assert all(entries.min() == 0 for entries in quality.entries)
         for choice, worth in zip(space.choices, quality.worth, strict=True):
-            assert worth.min() == 0
             assert (worth[None, :] >= worth[:, None])[choice.not_worse()].all()
 
 
@@ -156,3 +156,19 @@ def test_a_table_of_another_space_is_refused() -> None:
         cut(
             kernels(2), GivenProfile(kernels(2), kernel_cost), quality=from_losses(kernels(3), [None, None, np.ones(3)])
         )
+
+
+def test_accuracies_are_of_choices_that_have_an_effect() -> None:
+    space = load_space("nasbench201/cell")
+    truth = {"none": 0.0, "skip_connect": 1.0, "nor_conv_1x1": 2.0, "nor_conv_3x3": 4.0, "avg_pool_3x3": -1.0}
+    worth = np.asarray([truth[str(candidate)] for candidate in space.choices[0].candidates])
+    numbers = space.sample(150, 0)
+    effects = np.stack([np.broadcast_to(one.at(numbers.T), len(numbers)) for one in expand(space).effects], axis=1)
+    assert not effects.all()
+    table = from_accuracies(space, numbers, np.where(effects, worth[numbers], 0.0).sum(axis=1))
+    assert table.rank_correlation > 0.97
+    for found in table.worth:
+        assert found is not None
+        assert np.argmax(found) == 3
+        assert np.argmin(found) == 4
+        assert abs(found[0]) < 0.2 * np.ptp(found)

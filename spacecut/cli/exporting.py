@@ -12,10 +12,15 @@ from spacecut.cli.output import Json, emit, out
 from spacecut.errors import InputError
 from spacecut.integrations.metapruning import write_metapruning
 from spacecut.integrations.nni_file import write_nni
+from spacecut.integrations.ofa import write_ofa
 
 __all__ = ["export"]
 
-WRITERS: dict[str, Callable[[Path], list[Path]]] = {"metapruning": write_metapruning, "nni": write_nni}
+WRITERS: dict[str, Callable[[Path], list[Path]]] = {
+    "metapruning": write_metapruning,
+    "nni": write_nni,
+    "ofa": write_ofa,
+}
 """By what is written for: from the directory of a cut to the files written there."""
 
 

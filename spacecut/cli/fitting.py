@@ -10,7 +10,7 @@ import typer
 from spacecut.cli.output import Json, emit, out, recorded_json
 from spacecut.errors import InputError
 from spacecut.latency import fit as fit_latencies
-from spacecut.latency import fit_operators, read_latencies, read_operators
+from spacecut.latency import fit_blocks, fit_operators, read_blocks, read_latencies, read_operators
 from spacecut.report import show_recorded
 from spacecut.space import load_space
 
@@ -24,6 +24,10 @@ def fit(
         Path | None, typer.Option(help="CSV file, gzipped or not: architectures with their ms.")
     ] = None,
     operators: Annotated[Path | None, typer.Option(help="Or this: a CSV file of operators with their ms.")] = None,
+    blocks: Annotated[
+        Path | None,
+        typer.Option(help="Or this: blocks with their ms, as OFA and ProxylessNAS write them in YAML."),
+    ] = None,
     column: Annotated[str | None, typer.Option(help="The column of ms; needed where there are several.")] = None,
     rows: Annotated[int | None, typer.Option("-n", metavar="ROWS", help="Take so many rows at random.")] = None,
     seed: Annotated[int, typer.Option(min=0, help="Of the rows taken.")] = 0,
@@ -38,17 +42,21 @@ def fit(
 ) -> None:
     """Fit a space's costs to latencies that someone else measured; the result stands for a platform."""
     full = load_space(space)
-    if (latencies is None) == (operators is None):
-        raise InputError("give either --latencies, of whole networks, or --operators")
-    if operators is not None:
-        if rows is not None:
-            raise InputError("-n draws whole networks; with --operators say which rows to take with --where")
+    if sum(file is not None for file in (latencies, operators, blocks)) != 1:
+        raise InputError("give one of --latencies, of whole networks, --operators and --blocks")
+    if operators is None and (where or without):
+        raise InputError("--where and --without are about --operators")
+    if latencies is None and rows is not None:
+        raise InputError("-n draws whole networks, and is about --latencies")
+    if blocks is not None:
+        if column is not None:
+            raise InputError("--column is about CSV files; a table of blocks has none")
+        recorded = fit_blocks(full, read_blocks(blocks))
+    elif operators is not None:
         table = read_operators(operators, _conditions(where or []), column)
         recorded = fit_operators(full, table, without or [])
     else:
         assert latencies is not None
-        if where or without:
-            raise InputError("--where and --without are about --operators")
         recorded = fit_latencies(full, read_latencies(latencies, full, column), rows, seed)
     try:
         output.parent.mkdir(parents=True, exist_ok=True)

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.latency import LatencyModel, Trellis
+from spacecut.latency import LatencyModel, Stage, Trellis
 from spacecut.quality import Quality
 
 __all__ = ["BAND", "Fronts", "Inflation", "affordable_functions", "best_at", "latency_band", "least_latency"]
@@ -76,7 +76,10 @@ def affordable_functions(trellis: Trellis) -> int:
 
 
 def least_latency(trellis: Trellis, quality: Quality) -> np.ndarray:
-    """Least sum of any architecture of at least each quality, ``[best + 1]``; infinite where there is none."""
+    """Least sum of any architecture of at least each quality, ``[best + 1]``; infinite where there is none.
+
+    The trellis must tell qualities (:meth:`LatencyModel.quality_trellis_over`).
+    """
     (values,) = deque(_from_the_end(trellis, quality), maxlen=1)
     return np.asarray(trellis.constant + values[0])
 
@@ -92,7 +95,7 @@ def best_at(trellis: Trellis, quality: Quality, level: int) -> np.ndarray:
         raise InputError(f"no architecture has a quality of {level}; the best has {quality.best}")
     state, left, taken = 0, max(level, 0), []
     for stage, after in zip(trellis.stages, stages[1:], strict=True):
-        remaining = np.maximum(left - quality.worth[stage.choice], 0)
+        remaining = np.maximum(left - _added(stage, quality)[state], 0)
         candidate = int(np.argmin(stage.cost[state] + after[stage.target[state], remaining]))
         taken.append(candidate)
         state, left = int(stage.target[state, candidate]), int(remaining[candidate])
@@ -107,13 +110,25 @@ def _from_the_end(trellis: Trellis, quality: Quality) -> Iterator[np.ndarray]:
     yield values
     for stage in reversed(trellis.stages):
         fresh = np.full((stage.cost.shape[0], best + 1), np.inf)
-        for candidate, worth in enumerate(quality.worth[stage.choice].tolist()):
+        for candidate, added in enumerate(_added(stage, quality).T):
             onward = values[stage.target[:, candidate]] + stage.cost[:, candidate, None]
-            enough, short = fresh[:, :worth], fresh[:, worth:]
-            np.minimum(enough, onward[:, :1], out=enough)
-            np.minimum(short, onward[:, : short.shape[1]], out=short)
+            for worth in np.unique(added).tolist():
+                rows = np.flatnonzero(added == worth)
+                some = slice(None) if len(rows) == len(added) else rows
+                before, after = onward[some], fresh[some]
+                np.minimum(after[:, :worth], before[:, :1], out=after[:, :worth])
+                np.minimum(after[:, worth:], before[:, : best + 1 - worth], out=after[:, worth:])
+                fresh[some] = after
         values = fresh
         yield values
+
+
+def _added(stage: Stage, quality: Quality) -> np.ndarray:
+    """What each edge of a stage adds to the quality, ``[states, candidates]``."""
+    entries = [values[:, None] for values in quality.entries]
+    columns = [stage.quality(entries, candidate)[:, 0] for candidate in range(stage.cost.shape[1])]
+    each = [np.broadcast_to(column, len(stage.cost)) for column in columns]
+    return np.asarray(np.stack(each, axis=1), dtype=np.int64)
 
 
 class Fronts:
@@ -139,7 +154,7 @@ class Fronts:
         self._model = model
         self._band = band
         every = [np.arange(length) for length in model.space.lengths] if candidates is None else candidates
-        trellis = model.trellis_over(every)
+        trellis = model.quality_trellis_over(every)
         self._fronts = []
         for quality in family:
             least = least_latency(trellis, quality.over(every))
@@ -151,7 +166,7 @@ class Fronts:
 
     def inflation(self, kept: Sequence[np.ndarray]) -> Inflation:
         """How much slower the fronts are where only the candidates ``kept`` of each choice, by number, are left."""
-        trellis = self._model.trellis_over(kept)
+        trellis = self._model.quality_trellis_over(kept)
         points = np.linspace(*self._band, _POINTS)
         slower, curves = [], []
         for quality, inside, full in self._fronts:

@@ -50,7 +50,8 @@ class Hulls:
     problems of one function follow each other.
 
     Attributes:
-        worth: For each choice, ms that each candidate is worth, ``[problems, candidates]``.
+        worth: For each choice, ms that each candidate and, last, having no effect is worth,
+            ``[candidates + 1, problems]``.
         inside: Whether the network that solves a problem lies in the band, ``[problems]``.
         price: ms that one more of quality is worth, ``[functions, prices]``.
         level: Qualities at which hulls are compared, ``[functions, points]``.
@@ -65,7 +66,7 @@ class Hulls:
 
     def over(self, kept: Sequence[np.ndarray]) -> list[np.ndarray]:
         """The worths of some candidates of each choice."""
-        return [worth[:, numbers] for worth, numbers in zip(self.worth, kept, strict=True)]
+        return _some(self.worth, kept)
 
     def slower(self, least: np.ndarray) -> np.ndarray:
         """How much slower hulls become at equal quality, ``[functions * points, selections]``; 0.01 is 1 %.
@@ -96,10 +97,10 @@ def hulls(
     best = np.asarray([quality.best for quality in family], dtype=float)
     price = _PRICES * span / np.maximum(best, 1)[:, None]
     worth = [
-        np.concatenate([np.outer(row, quality.worth[choice]) for row, quality in zip(price, family, strict=True)])
-        for choice in range(len(model.space.choices))
+        np.concatenate([np.outer(entries, row) for row, entries in zip(price, each, strict=True)], axis=1)
+        for each in zip(*(quality.entries for quality in family), strict=True)
     ]
-    optimum, latency = _solve(model.trellis_over(candidates), [w[:, n] for w, n in zip(worth, candidates, strict=True)])
+    optimum, latency = _solve(model.quality_trellis_over(candidates), _some(worth, candidates))
     inside = (latency >= band[0] * (1 - _SAME)) & (latency <= band[1] * (1 + _SAME))
     some = inside.reshape(price.shape).any(axis=1)
     if not some.any():
@@ -112,7 +113,12 @@ def hulls(
     ]
     level = np.linspace(ends[0], ends[1], _POINTS, axis=1)
     found = _hull(optimum[:, :, None], price, level)[:, :, 0]
-    return Hulls(tuple(values[each] for values in worth), inside[each], price, level, found)
+    return Hulls(tuple(values[:, each] for values in worth), inside[each], price, level, found)
+
+
+def _some(worth: Sequence[np.ndarray], kept: Sequence[np.ndarray]) -> list[np.ndarray]:
+    """Worths of some candidates of each choice, and last that of having no effect."""
+    return [values[np.append(numbers, -1)] for values, numbers in zip(worth, kept, strict=True)]
 
 
 def _hull(least: np.ndarray, price: np.ndarray, level: np.ndarray) -> np.ndarray:
@@ -141,23 +147,32 @@ def drops(
         protected: For each choice, whether a candidate must stay, ``[candidates]``.
 
     Yields:
-        What is kept, beginning with those candidates that any best network uses, until none is left to drop.
+        What is kept, beginning with all, until none is left to drop. First those candidates fall that no best network
+        uses, those first that are furthest from it.
     """
     every = [hulls(platform.model, family, start, platform.band) for platform in platforms]
 
     def marginals(kept: Sequence[np.ndarray]) -> list[list[np.ndarray]]:
         return [
-            _min_marginals(platform.model.trellis_over(kept), found.over(kept))
+            _min_marginals(platform.model.quality_trellis_over(kept), found.over(kept))
             for platform, found in zip(platforms, every, strict=True)
         ]
 
-    kept = list(start)
-    used = [stays[numbers] for stays, numbers in zip(protected, start, strict=True)]
+    away = [np.full(len(numbers), np.inf) for numbers in start]
     for found, each in zip(every, marginals(start), strict=True):
-        for choice, values in enumerate(each):
-            best = values.min(axis=1, keepdims=True) + _SAME * found.latency.max()
-            used[choice] = used[choice] | ((values <= best) & found.inside[:, None]).any(axis=0)
-    kept = [numbers[needed] for numbers, needed in zip(start, used, strict=True)]
+        for gap, values in zip(away, each, strict=True):
+            slower = (values - values.min(axis=1, keepdims=True))[found.inside] / found.latency.max()
+            np.minimum(gap, slower.min(axis=0), out=gap)
+    unused = [
+        (gap, choice, number)
+        for choice, gaps in enumerate(away)
+        for number, gap in zip(start[choice].tolist(), gaps.tolist(), strict=True)
+        if gap > _SAME and not protected[choice][number]
+    ]
+    kept = list(start)
+    for _, choice, number in sorted(unused, reverse=True):
+        yield kept
+        kept = [np.setdiff1d(numbers, [number]) if at == choice else numbers for at, numbers in enumerate(kept)]
     while True:
         yield kept
         fixed = [stays[numbers] for stays, numbers in zip(protected, kept, strict=True)]
@@ -208,37 +223,39 @@ def _loss(slower: Sequence[np.ndarray]) -> np.ndarray:
 
 
 def _pieces(trellis: Trellis, worth: Sequence[np.ndarray]) -> Iterator[tuple[slice, list[np.ndarray]]]:
-    """Pieces of the problems, small enough to hold, with the worths ``[candidates, problems]`` of every stage."""
+    """Pieces of the problems, small enough to hold, with their worths ``[candidates + 1, problems]``."""
     widest = max((stage.cost.shape[0] for stage in trellis.stages), default=1)
-    count = len(worth[0]) if worth else 0
+    count = worth[0].shape[1] if worth else 0
     step = max(1, _HELD // widest)
     for begin in range(0, count, step):
         piece = slice(begin, begin + step)
-        yield piece, [np.ascontiguousarray(worth[stage.choice][piece].T) for stage in trellis.stages]
+        yield piece, [np.ascontiguousarray(values[:, piece]) for values in worth]
 
 
 def _backward(trellis: Trellis, worth: Sequence[np.ndarray]) -> list[np.ndarray]:
     """Least price from each state to the end, ``[states, problems]`` before each stage and at the end."""
     values = [np.zeros((1, worth[0].shape[1]))]
-    for stage, worths in zip(reversed(trellis.stages), reversed(worth), strict=True):
-        least = np.full((len(stage.cost), worths.shape[1]), np.inf)
-        for cost, target, each in zip(stage.cost.T, stage.target.T, worths, strict=True):
-            np.minimum(least, values[-1][target] - each + cost[:, None], out=least)
+    for stage in reversed(trellis.stages):
+        least = np.full((len(stage.cost), worth[0].shape[1]), np.inf)
+        for candidate, (cost, target) in enumerate(zip(stage.cost.T, stage.target.T, strict=True)):
+            np.minimum(least, values[-1][target] - stage.quality(worth, candidate) + cost[:, None], out=least)
         values.append(least)
     return values[::-1]
 
 
 def _solve(trellis: Trellis, worth: Sequence[np.ndarray]) -> tuple[np.ndarray, np.ndarray]:
     """The least ``latency - worth`` of each problem, and the latency of the network that reaches it."""
-    count = len(worth[0])
+    count = worth[0].shape[1]
     optimum, latency = np.empty(count), np.full(count, trellis.constant)
     for piece, worths in _pieces(trellis, worth):
         values = _backward(trellis, worths)
         optimum[piece] = trellis.constant + values[0][0]
         columns = np.arange(values[0].shape[1])
         state = np.zeros(len(columns), dtype=np.int64)
-        for stage, each, after in zip(trellis.stages, worths, values[1:], strict=True):
-            onward = stage.cost[state] - each.T + after[stage.target[state], columns[:, None]]
+        for stage, after in zip(trellis.stages, values[1:], strict=True):
+            onward = stage.cost[state] + after[stage.target[state], columns[:, None]]
+            for choice, number in stage.settled:
+                onward -= worths[choice][number[state if len(number) > 1 else [0]], columns[:, None]]
             candidate = onward.argmin(axis=1)
             latency[piece] += stage.cost[state, candidate]
             state = stage.target[state, candidate]
@@ -247,15 +264,16 @@ def _solve(trellis: Trellis, worth: Sequence[np.ndarray]) -> tuple[np.ndarray, n
 
 def _min_marginals(trellis: Trellis, worth: Sequence[np.ndarray]) -> list[np.ndarray]:
     """For each choice, the least ``latency - worth`` with each candidate, ``[problems, candidates]``."""
-    result = [np.empty_like(values) for values in worth]
+    result = [np.empty((values.shape[1], len(values) - 1)) for values in worth]
     arrivals = [[_incoming(target) for target in stage.target.T] for stage in trellis.stages]
     for piece, worths in _pieces(trellis, worth):
         values = _backward(trellis, worths)
         before = np.full((1, values[0].shape[1]), trellis.constant)
-        for stage, incoming, each, after in zip(trellis.stages, arrivals, worths, values[1:], strict=True):
+        for stage, incoming, after in zip(trellis.stages, arrivals, values[1:], strict=True):
             reached = np.full_like(after, np.inf)
             for candidate, (cost, (order, states, starts)) in enumerate(zip(stage.cost.T, incoming, strict=True)):
-                least = np.minimum.reduceat((before + cost[:, None])[order], starts, axis=0) - each[candidate]
+                through = before + cost[:, None] - stage.quality(worths, candidate)
+                least = np.minimum.reduceat(through[order], starts, axis=0)
                 result[stage.choice][piece, candidate] = (least + after[states]).min(axis=0)
                 reached[states] = np.minimum(reached[states], least)
             before = reached

@@ -233,6 +233,6 @@ def inflations(question: Question, kept: Sequence[np.ndarray]) -> list[Inflation
     start = [np.flatnonzero(possible) for possible in question.feasible]
     found = []
     for platform in question.platforms:
-        family = question.family(affordable_functions(platform.model.trellis), JUDGED_BY)
+        family = question.family(affordable_functions(platform.model.quality_trellis_over(start)), JUDGED_BY)
         found.append(Fronts(platform.model, family, platform.band(), start).inflation(kept))
     return found

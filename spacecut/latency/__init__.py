@@ -1,5 +1,6 @@
 """Operator costs from measurements, the latency model over a space, and exact answers by elimination."""
 
+from spacecut.latency.block_table import BlockTable, fit_blocks, read_blocks, table_of
 from spacecut.latency.correction import Correction
 from spacecut.latency.fit import fit
 from spacecut.latency.latencies import Latencies, read_latencies
@@ -9,11 +10,12 @@ from spacecut.latency.operator_table import OperatorTable, fit_operators, read_o
 from spacecut.latency.prediction import OperatorShare, Prediction, predict_network
 from spacecut.latency.profile import Profile, profile
 from spacecut.latency.recorded import Accuracy, RecordedPlatform
-from spacecut.latency.trellis import SumTable, Trellis
+from spacecut.latency.trellis import Stage, SumTable, Trellis
 
 __all__ = [
     "Accuracy",
     "AnyProfile",
+    "BlockTable",
     "Correction",
     "Latencies",
     "LatencyModel",
@@ -23,13 +25,17 @@ __all__ = [
     "Profile",
     "RecordedPlatform",
     "Scored",
+    "Stage",
     "SumTable",
     "Trellis",
     "fit",
+    "fit_blocks",
     "fit_operators",
     "load_profile",
     "predict_network",
     "profile",
+    "read_blocks",
     "read_latencies",
     "read_operators",
+    "table_of",
 ]

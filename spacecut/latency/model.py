@@ -22,6 +22,7 @@ from spacecut.latency.trellis import Scope, SumTable, Trellis
 from spacecut.operators import ABSENT, Factor, Workload
 from spacecut.operators.operator import macs
 from spacecut.space import Architecture, Candidate, SearchSpace
+from spacecut.space.table import Table
 
 __all__ = ["LatencyModel", "Scored", "fit_latency_model"]
 
@@ -87,8 +88,19 @@ class LatencyModel:
 
     def trellis_over(self, kept: Sequence[np.ndarray]) -> Trellis:
         """The same over some of the candidates, given by their numbers for every choice."""
+        return Trellis([len(numbers) for numbers in kept], self._tables_over(kept))
+
+    def quality_trellis_over(self, kept: Sequence[np.ndarray]) -> Trellis:
+        """The same, where qualities are told too: what a choice adds to them depends on whether it has an effect."""
+        effects = []
+        for effect in self.workload.effects:
+            part = [kept[position] for position in effect.scope]
+            effects.append(Table(effect.scope, effect.values[np.ix_(*part)] if part else effect.values).reduced())
+        return Trellis([len(numbers) for numbers in kept], self._tables_over(kept), effects)
+
+    def _tables_over(self, kept: Sequence[np.ndarray]) -> list[SumTable]:
         overhead = SumTable((), np.asarray(self.correction.overhead_ms))
-        return Trellis([len(numbers) for numbers in kept], [*(table.over(kept) for table in self.tables), overhead])
+        return [*(table.over(kept) for table in self.tables), overhead]
 
     def predict(self, architectures: Architecture | np.ndarray) -> np.ndarray:
         """Latency in ms of architectures.

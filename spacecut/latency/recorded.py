@@ -73,13 +73,14 @@ class RecordedPlatform:
         space: Name of the space.
         source: Name of the file of latencies.
         column: Its column, which names the device.
-        networks: How many networks, or operators, the costs were fitted to.
+        networks: How many networks, operators or blocks the costs come of.
         seed: What they were drawn by; None where all were taken.
         fitted_at: When, ISO 8601 in UTC.
         explained_by: ``choices``; ``operators`` where it predicts better that choices share theirs; ``interactions``
-            where candidates cost more or less with those of other choices; or ``operators measured alone``.
+            where candidates cost more or less with those of other choices; or ``operators measured alone`` or ``blocks
+            measured alone``.
         overhead_ms: What every network takes.
-        held_out: Accuracy on networks left out in turn (cross-validation).
+        held_out: Accuracy on networks left out in turn (cross-validation); None where nothing was estimated.
         left_out: Accuracy on the networks of the file that were not drawn; None where there were none.
         tables: The costs.
     """
@@ -94,7 +95,7 @@ class RecordedPlatform:
     fitted_at: str
     explained_by: str
     overhead_ms: _Ms
-    held_out: Accuracy
+    held_out: Accuracy | None
     left_out: Accuracy | None
     tables: tuple[CostTable, ...]
 
@@ -125,7 +126,8 @@ class RecordedPlatform:
             Factor(-1, scope, number.reshape(ms.shape)) for (scope, ms, _), number in zip(found, numbers, strict=True)
         ]
         costs = Costs(mean, error, np.full(len(mean), self.networks))
-        correction = Correction(self.overhead_ms, self.held_out.spread, self.networks)
+        spread = math.nan if self.held_out is None else self.held_out.spread
+        correction = Correction(self.overhead_ms, spread, self.networks)
         return LatencyModel(expand(space), costs, correction, tuple(factors))
 
     def save(self, path: str | Path) -> None:

@@ -10,12 +10,13 @@ Processing, ch. 4). For chains of factors, which real spaces come close to, stat
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
 import numpy as np
 
 from spacecut.errors import InputError
+from spacecut.space.table import Table, constant
 
 __all__ = ["Scope", "Stage", "SumTable", "Trellis"]
 
@@ -47,11 +48,27 @@ class Stage:
         choice: Position of the choice.
         cost: What each edge costs, shape ``[states, candidates]``.
         target: State of the next stage that each edge leads to, same shape.
+        settled: Choices of which an edge settles what they add to a quality, with the candidate's number for each
+            edge, or the number of candidates where the choice has no effect; ``[states, candidates]``, or
+            ``[1, candidates]`` where the state does not matter.
     """
 
     choice: int
     cost: np.ndarray
     target: np.ndarray
+    settled: tuple[tuple[int, np.ndarray], ...]
+
+    def quality(self, entries: Sequence[np.ndarray], candidate: int) -> np.ndarray:
+        """What edges of one candidate add to qualities, ``[states, qualities]`` or ``[1, qualities]``.
+
+        Args:
+            entries: For each choice, the worth of each candidate and, last, of having no effect, ``[:, qualities]``.
+            candidate: Its number.
+        """
+        total = np.zeros((1, entries[0].shape[1]))
+        for choice, number in self.settled:
+            total = total + entries[choice][number[:, candidate]]
+        return total
 
 
 class Trellis:
@@ -60,6 +77,7 @@ class Trellis:
     Args:
         lengths: Number of candidates of each choice.
         tables: The summands.
+        effects: For each choice, whether it has an effect; always where not given. Qualities rest on it, not the sum.
 
     Attributes:
         stages: One for each choice, in the order of elimination. The first has one state, and so has what follows
@@ -70,11 +88,15 @@ class Trellis:
         InputError: A stage would be too large to hold.
     """
 
-    def __init__(self, lengths: Sequence[int], tables: Sequence[SumTable]) -> None:
+    def __init__(
+        self, lengths: Sequence[int], tables: Sequence[SumTable], effects: Sequence[Table] | None = None
+    ) -> None:
         self.lengths = tuple(lengths)
         self.constant = float(sum(float(table.values) for table in tables if not table.scope))
         waiting = [table for table in tables if table.scope]
-        order = _order(self.lengths, [table.scope for table in waiting])
+        every = [constant(True)] * len(self.lengths) if effects is None else effects
+        settling = [_settling(choice, length, every[choice]) for choice, length in enumerate(self.lengths)]
+        order = _order(self.lengths, [table.scope for table in (*waiting, *settling)])
         self.stages: list[Stage] = []
         frontier: Scope = ()
         taken: set[int] = set()
@@ -82,11 +104,22 @@ class Trellis:
             taken.add(choice)
             complete = [table for table in waiting if taken.issuperset(table.scope)]
             waiting = [table for table in waiting if not taken.issuperset(table.scope)]
-            needed = {position for table in waiting for position in table.scope}
-            stage, frontier = self._stage(choice, frontier, complete, needed)
+            settled = {
+                n: table for n, table in enumerate(settling) if choice in table.scope and taken >= {*table.scope}
+            }
+            open_ones = [table for table in settling if not taken.issuperset(table.scope)]
+            needed = {position for table in (*waiting, *open_ones) for position in table.scope}
+            stage, frontier = self._stage(choice, frontier, complete, settled, needed)
             self.stages.append(stage)
 
-    def _stage(self, choice: int, frontier: Scope, complete: list[SumTable], needed: set[int]) -> tuple[Stage, Scope]:
+    def _stage(
+        self,
+        choice: int,
+        frontier: Scope,
+        complete: list[SumTable],
+        settled: Mapping[int, SumTable],
+        needed: set[int],
+    ) -> tuple[Stage, Scope]:
         joint = (*frontier, choice)
         shape = tuple(self.lengths[position] for position in joint)
         if math.prod(shape) > MAX_EDGES:
@@ -96,9 +129,7 @@ class Trellis:
             )
         cost = np.zeros(shape)
         for table in complete:
-            axes = [table.scope.index(position) for position in joint if position in table.scope]
-            extended = [self.lengths[position] if position in table.scope else 1 for position in joint]
-            cost += table.values.transpose(axes).reshape(extended)
+            cost += self._along(table, joint)
         after = tuple(position for position in joint if position in needed)
         target = np.zeros(shape, dtype=np.int64)
         for position in after:
@@ -106,7 +137,20 @@ class Trellis:
             axis[joint.index(position)] = self.lengths[position]
             target = target * self.lengths[position] + np.arange(self.lengths[position]).reshape(axis)
         states = math.prod(shape[:-1])
-        return Stage(choice, cost.reshape(states, -1), target.reshape(states, -1)), after
+        numbers = [
+            table.values[None]
+            if table.scope == (choice,)
+            else np.broadcast_to(self._along(table, joint), shape).reshape(states, -1)
+            for table in settled.values()
+        ]
+        flat = cost.reshape(states, -1), target.reshape(states, -1)
+        return Stage(choice, *flat, tuple(zip(settled, numbers, strict=True))), after
+
+    def _along(self, table: SumTable, joint: Scope) -> np.ndarray:
+        """Values of a table with an axis for each of some choices, of length one where it does not depend on it."""
+        axes = [table.scope.index(position) for position in joint if position in table.scope]
+        extended = [self.lengths[position] if position in table.scope else 1 for position in joint]
+        return table.values.transpose(axes).reshape(extended)
 
     def assignment(self, taken: np.ndarray) -> np.ndarray:
         """Candidate numbers in the order of choices from those in the order of stages, along the last axis."""
@@ -114,6 +158,13 @@ class Trellis:
         for column, stage in enumerate(self.stages):
             result[..., stage.choice] = taken[..., column]
         return result
+
+
+def _settling(choice: int, length: int, effect: Table) -> SumTable:
+    """The number of a choice's candidate, or ``length`` where the choice has no effect."""
+    scope = tuple(sorted({choice, *effect.scope}))
+    own = Table((choice,), np.arange(length)).over(scope)
+    return SumTable(scope, np.where(effect.over(scope), own, length))
 
 
 def _order(lengths: Sequence[int], scopes: Sequence[Scope]) -> list[int]:

@@ -14,6 +14,7 @@ from functools import cached_property
 import numpy as np
 
 from spacecut.errors import InputError
+from spacecut.operators.effects import effects_of
 from spacecut.operators.fusion import fusable_inputs, selects
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
@@ -76,6 +77,11 @@ class Workload:
     def operators(self) -> list[Operator]:
         """The rows as operators."""
         return [decode(row) for row in self.rows]
+
+    @cached_property
+    def effects(self) -> tuple[Table, ...]:
+        """For each choice, whether it has an effect, over the candidates of other choices."""
+        return effects_of(len(self.space.choices), [Table(factor.scope, factor.index) for factor in self.factors])
 
     @cached_property
     def _factor_of(self) -> Mapping[int, Factor]:

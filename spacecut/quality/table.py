@@ -1,9 +1,10 @@
 """What was measured of accuracy: losses of candidates, or accuracies of whole architectures.
 
 Of accuracies only the ranks count, since any growing function of quality has the same fronts: they are turned into
-normal scores and explained by a sum over the choices, in a Bayesian linear regression whose scales the marginal
-likelihood decides (Rasmussen & Williams, Gaussian Processes for Machine Learning, ch. 2). What remains uncertain is
-kept: quality functions are drawn from the posterior.
+normal scores and explained by a sum over the choices that have an effect. Equal candidates of choices among the same
+ones have something in common, and the marginal likelihood decides how much (Bayesian linear regression; Rasmussen &
+Williams, Gaussian Processes for Machine Learning, ch. 2). What remains uncertain is kept: quality functions are drawn
+from the posterior.
 """
 
 from __future__ import annotations
@@ -19,6 +20,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm, rankdata, spearmanr
 
 from spacecut.errors import InputError
+from spacecut.operators import expand
 from spacecut.quality.family import LEVELS, Quality, levelled, quality_family
 from spacecut.space import Candidate, Choice, SearchSpace
 from spacecut.space.architectures import Rows, architecture_of, read_rows, written_as
@@ -44,7 +46,8 @@ class QualityTable:
 
     Attributes:
         space: What they are of.
-        worth: For each choice, the worth of each candidate in an arbitrary unit; None where nothing was measured.
+        worth: For each choice, the worth of each candidate in an arbitrary unit; None where nothing was measured. A
+            choice without effect is worth 0 by accuracies, and as much as its worst candidate by losses.
         covariance: Of all worths that there are, one after another; zero where they were given.
         source: Name of the file.
         architectures: How many whole architectures it comes of; 0 where candidates' losses were given.
@@ -81,11 +84,12 @@ class QualityTable:
                 continue
             unit = spread / max(1, *(int(values.max()) for values in guess.worth))
             worth, begin = [], 0
-            for values, other, order in zip(self.worth, guess.worth, orders, strict=True):
+            for values, other, order in zip(self.worth, guess.entries, orders, strict=True):
                 if values is None:
                     worth.append(other * unit)
                     continue
-                worth.append(_monotone(row[begin : begin + len(values)], order))
+                known_worth = _monotone(row[begin : begin + len(values)], order)
+                worth.append(np.append(known_worth, 0.0 if self.architectures else known_worth.min()))
                 begin += len(values)
             result.append(levelled(worth, LEVELS))
         return result
@@ -141,24 +145,26 @@ def from_accuracies(
     if np.ptp(accuracy) == 0:
         raise InputError(f"{source}: all architectures are equally good; give some that differ")
     score = norm.ppf((rankdata(accuracy) - 0.5) / len(accuracy))
-    columns = [numbers[:, [p]] == np.arange(length) for p, length in enumerate(space.lengths)]
-    design = np.concatenate(columns, axis=1).astype(float)
-    gram, outer = design @ design.T, np.ones((len(score), len(score)))
+    design = _design(space, numbers)
+    alike = _alike(space)
+    own, common, outer = design @ design.T, design @ alike @ design.T, np.ones((len(score), len(score)))
 
     def covariance(logs: np.ndarray) -> np.ndarray:
-        """Of the scores: of the candidates, of the mean, of the noise."""
-        candidates, noise = np.exp(2 * logs)
-        return np.asarray(candidates * gram + outer + noise * np.eye(len(score)))
+        """Of the scores: of the candidates, of what equal ones have in common, of the mean, of the noise."""
+        each, shared, noise = np.exp(2 * logs)
+        return np.asarray(each * own + shared * common + outer + noise * np.eye(len(score)))
 
     def unlikelihood(logs: np.ndarray) -> float:
         factor, lower = cho_factor(covariance(logs), lower=True)
         return float(score @ cho_solve((factor, lower), score) / 2 + np.log(np.diag(factor)).sum())
 
-    found = minimize(unlikelihood, np.log([0.3, 0.5]), method="L-BFGS-B", bounds=[(-5, 2), (-5, 2)])
+    found = minimize(unlikelihood, np.log([0.3, 0.3, 0.5]), method="L-BFGS-B", bounds=[(-5, 2)] * 3)
     inverse = np.linalg.inv(covariance(found.x))
-    prior = np.exp(2 * found.x[0])
-    mean = prior * design.T @ inverse @ score
-    spread = prior * np.eye(design.shape[1]) - prior**2 * design.T @ inverse @ design
+    each, shared, _ = np.exp(2 * found.x)
+    prior = each * np.eye(len(alike)) + shared * alike
+    told = prior @ design.T
+    mean = told @ inverse @ score
+    spread = prior - told @ inverse @ told.T
     worth = tuple(np.split(mean, np.cumsum(space.lengths)[:-1]))
     fold = np.random.default_rng(0).permutation(len(score)) % _FOLDS
     whole, predicted = covariance(found.x), np.empty(len(score))
@@ -166,6 +172,23 @@ def from_accuracies(
         predicted[out] = (whole[out][:, ~out]) @ np.linalg.solve(whole[~out][:, ~out], score[~out])
     rank = float(spearmanr(predicted, score).statistic)
     return QualityTable(space, worth, (spread + spread.T) / 2, source, len(score), rank)
+
+
+def _design(space: SearchSpace, numbers: np.ndarray) -> np.ndarray:
+    """Which candidates have an effect in architectures, ``[architectures, candidates]``."""
+    columns = [
+        (numbers[:, [place]] == np.arange(length)) & np.reshape(effect.at(numbers.T), (-1, 1))
+        for place, (length, effect) in enumerate(zip(space.lengths, expand(space).effects, strict=True))
+    ]
+    return np.asarray(np.concatenate(columns, axis=1), dtype=float)
+
+
+def _alike(space: SearchSpace) -> np.ndarray:
+    """Which candidates are equal, of choices among the same ones in the same order, ``[candidates, candidates]``."""
+    named = [
+        (choice.candidates, str(choice.order), number) for choice in space.choices for number in range(len(choice))
+    ]
+    return np.asarray([[one == other for other in named] for one in named], dtype=float)
 
 
 def read_quality(path: str | Path, space: SearchSpace) -> QualityTable:

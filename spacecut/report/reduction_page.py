@@ -225,13 +225,14 @@ def _fronts(full: SearchSpace, reduced: SearchSpace, model: LatencyModel) -> Fig
         np.asarray([one.index(candidate) for candidate in two.candidates])
         for one, two in zip(full.choices, reduced.choices, strict=True)
     ]
+    every = [np.arange(length) for length in full.lengths]
     fronts = {
-        "full space": least_latency(model.trellis, quality),
-        "reduced space": least_latency(model.trellis_over(left), quality.over(left)),
+        "full space": least_latency(model.quality_trellis_over(every), quality),
+        "reduced space": least_latency(model.quality_trellis_over(left), quality.over(left)),
     }
     figure = Figure()
     for (label, least), colour in zip(fronts.items(), ("#868e96", "#e8590c"), strict=True):
-        places = np.unique(np.linspace(0, len(least) - 1, 400).astype(int))
+        places = np.unique(np.linspace(0, np.isfinite(least).sum() - 1, 400).astype(int))
         share = 100 * places / max(quality.best, 1)
         figure.add_trace(Scatter(x=least[places], y=share, mode="lines", name=label, line={"color": colour}))
     figure.update_layout(height=380, xaxis_title="ms", yaxis_title="quality, % of the best")

@@ -83,7 +83,8 @@ def show_profile(console: Console, profile: AnyProfile) -> None:
 
 def show_recorded(console: Console, recorded: RecordedPlatform) -> None:
     """Where costs come from, and how well they predict networks that they were not fitted to."""
-    what = "operators" if recorded.explained_by.startswith("operators ") else "networks"
+    first = recorded.explained_by.partition(" measured alone")
+    what = first[0] if first[1] else "networks"
     console.print(f"fitted to {recorded.networks} {what}: [bold]{recorded.platform}[/]")
     console.print(
         f"explained by {recorded.explained_by}, {recorded.overhead_ms:.4g} ms overhead; fitted {recorded.fitted_at}"
