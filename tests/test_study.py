@@ -19,7 +19,7 @@ from spacecut.measure import PlatformRecord, Run, Task
 from spacecut.operators import Network, Operator, expand
 from spacecut.operators.operator import encode, macs
 from spacecut.study import Finding, Walk, judge, judge_platforms
-from spacecut.study.walk import DIMENSIONS, _dimension
+from spacecut.study.walk import DIMENSIONS, _dimension, studied_spaces
 
 Cost = Callable[[Operator], float]
 
@@ -144,6 +144,14 @@ def test_what_did_not_run_is_told(tmp_path: Path) -> None:
     assert not found.points
     assert found.failures[0] == ({"kind": "conv2d", "activation": "none"}, "RuntimeError: no such operator")
     assert found.failures[1][1] == "not measured within the budget"
+
+
+def test_a_study_in_full_walks_every_dimension_on_every_input() -> None:
+    quick, full = studied_spaces(quick=True), studied_spaces(quick=False)
+    assert quick.keys() < full.keys()
+    assert sum(space.size for space in quick.values()) == 141
+    assert sum(space.size for space in full.values()) == 8357
+    assert len({space.document.input for space in full.values()}) == 17
 
 
 def test_a_quick_study_of_a_live_platform(tmp_path: Path) -> None:

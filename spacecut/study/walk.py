@@ -18,7 +18,7 @@ from spacecut.operators.operator import encode, macs
 from spacecut.space import Candidate, SearchSpace, load_space
 from spacecut.study.accuracy import Kept, Trained, blocks_kept, network_kept
 
-__all__ = ["DIMENSIONS", "UNMEASURED", "Dimension", "Point", "Walk", "walk"]
+__all__ = ["DIMENSIONS", "UNMEASURED", "Dimension", "Point", "Walk", "studied_spaces", "walk"]
 
 DIMENSIONS = {
     "output channels": "behaviour_study/conv3x3_out_channels",
@@ -135,13 +135,7 @@ def walk(
         PlatformUnavailable: The platform cannot run here.
         MeasurementError: Nothing could be measured.
     """
-    spaces = {name: load_space(place) for name, place in DIMENSIONS.items()}
-    if quick:
-        spaces.update({name: spaces[name].restrict(kept) for name, kept in _QUICK.items()})
-    else:
-        spaces.update(_anchored(spaces))
-    wide = load_space(DIMENSIONS["output channels"]).restrict({"width": [64]})
-    spaces.update({f"feature map {size}": wide.on_input((64, size, size)) for size in _FEATURE_MAPS})
+    spaces = studied_spaces(quick)
     found = {}
     for done, (name, space) in enumerate(spaces.items()):
         if progress is not None:
@@ -159,6 +153,18 @@ def walk(
         return Walk(str(measured.platform), quick, found, tuple(network_kept(platform, trained)), trained.name)
     small = [entry for name in ("blocks", "activations") for entry in _networks(found[name])]
     return Walk(str(measured.platform), quick, found, tuple(blocks_kept(platform, small)), "made-up weights")
+
+
+def studied_spaces(quick: bool) -> dict[str, SearchSpace]:
+    """What is walked, dimension by dimension, and where it is not quick on every input."""
+    spaces = {name: load_space(place) for name, place in DIMENSIONS.items()}
+    if quick:
+        spaces.update({name: spaces[name].restrict(kept) for name, kept in _QUICK.items()})
+    else:
+        spaces.update(dict(_anchored(spaces)))
+    wide = load_space(DIMENSIONS["output channels"]).restrict({"width": [64]})
+    spaces.update({f"feature map {size}": wide.on_input((64, size, size)) for size in _FEATURE_MAPS})
+    return spaces
 
 
 def _anchored(spaces: Mapping[str, SearchSpace]) -> Iterator[tuple[str, SearchSpace]]:
