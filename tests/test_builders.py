@@ -45,6 +45,7 @@ PLAIN = [
     Operator("conv2d", 6, 9, 9, 10, kernel=2, dilation=3),
     Operator("depthwise_conv2d", 6, 9, 9, 6, kernel=5, stride=2, dilation=2),
     Operator("stack_sum", 6, 8, 9, 6, inputs=2),
+    Operator("stack_sum", 6, 8, 9, 6),
     Operator("concat", 6, 8, 9, 12, inputs=2),
     Operator("batch_norm", 6, 8, 9, 6),
     Operator("scale", 6, 8, 9, 6),

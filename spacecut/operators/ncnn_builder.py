@@ -229,6 +229,10 @@ def _add(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     return _activate(graph, operator.activation, total)
 
 
+def _stack_sum(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
+    return _add(graph, operator, sources) if len(sources) > 1 else graph.emit("Noop", sources, "")
+
+
 def _concat(graph: _Graph, operator: Operator, sources: Sequence[str]) -> str:
     return graph.emit("Concat", sources, "0=0")
 
@@ -298,7 +302,7 @@ _WRITERS: dict[str, Callable[[_Graph, Operator, Sequence[str]], str]] = {
     "activation": _activation,
     "squeeze_excite": _squeeze_excite,
     "add": _add,
-    "stack_sum": _add,
+    "stack_sum": _stack_sum,
     "concat": _concat,
     "batch_norm": _batch_norm,
     "scale": _scale,

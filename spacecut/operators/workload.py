@@ -225,13 +225,15 @@ def _live(layers: Sequence[Layer]) -> tuple[list[Table], bool]:
 
 
 def _there(layer: Layer, layers: Sequence[Layer]) -> Table:
-    """Whether a layer holds an operator: a sum of one value is none, unless it has an activation."""
+    """Whether a layer holds an operator: a sum of one value is none, unless it has an activation or is of a stack."""
     if not KINDS[layer.kind].computes:
         return constant(False)
     if layer.kind == "concat":
         return combine(lambda on, n: on & (n > 1), layer.active, _joined(layer, layers)).reduced()
     if layer.kind not in _SUMS:
         return layer.active
+    if layer.kind == "stack_sum":
+        return combine(lambda on, n: on & (n > 0), layer.active, _summed(layer, layers)).reduced()
     activated = combine(lambda word: word != "none", layer.fields.get("activation", constant("none")))
     joined = combine(lambda n, on: (n > 1) | ((n == 1) & on), _summed(layer, layers), activated)
     return combine(np.logical_and, layer.active, joined).reduced()
