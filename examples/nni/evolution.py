@@ -7,6 +7,8 @@ python evolution.py onnxruntime --max-latency 0.15 --service    trials in proces
 from __future__ import annotations
 
 import argparse
+import os
+from pathlib import Path
 
 from fashion import INPUT_SHAPE, FashionSpace, report_accuracy
 from nni.nas.evaluator import FunctionalEvaluator
@@ -33,6 +35,7 @@ def main() -> None:
     config = NasExperimentConfig("ts" if asked.service else "sequential", "simplified", "local")
     if asked.service:
         config.max_trial_number, config.trial_concurrency = asked.trials, 1
+        os.environ["PYTHONPATH"] = str(Path(__file__).parent.resolve())  # where trials find the model space
     else:
         config.execution_engine.max_model_count = asked.trials
     experiment = NasExperiment(FashionSpace(), FunctionalEvaluator(report_accuracy), strategy, config)
