@@ -199,6 +199,25 @@ def test_corrections_never_go_below_zero(totals: list[float], error: float | Non
         np.testing.assert_allclose(predicted, totals, rtol=error)
 
 
+def test_no_overhead_below_zero_makes_up_for_operators_held_at_their_least() -> None:
+    """Depthwise convolutions seem to take time one by one, and networks with more of them are no slower."""
+    plain, deep = Operator("conv2d", 4, 6, 6, 4), Operator("depthwise_conv2d", 4, 6, 6, 4, kernel=3)
+    lengths, deeper = np.arange(8, 20), np.asarray([2, 3, 4] * 4)
+    totals = lengths + 0.3
+    runs = []
+    for length, more, total in zip(lengths.tolist(), deeper.tolist(), totals.tolist(), strict=True):
+        operators = [deep] * more + [plain] * length
+        nodes = tuple(Node(operator, (place - 1,)) for place, operator in enumerate(operators))
+        times = {place: (4.0 if operator == deep else 1.0,) * 3 for place, operator in enumerate(operators)}
+        key = Network((4, 6, 6), nodes, len(nodes) - 1).key
+        runs.append(Run(Task(key, True, 0), "", 1.0, (total,) * 3, times, (total,) * 3))
+    space = space_of({}, [{"conv2d": {"out_channels": 4, "kernel": 1}}, {"depthwise_conv2d": {"kernel": 3}}])
+    model = fit_latency_model(expand(space), gather(runs))
+    cost = {operator.kind: mean for operator, mean in zip(model.workload.operators, model.costs.mean, strict=True)}
+    predicted = model.correction.overhead_ms + cost["depthwise_conv2d"] * deeper + cost["conv2d"] * lengths
+    np.testing.assert_allclose(predicted, totals, rtol=0.06)
+
+
 def test_costs_are_never_negative() -> None:
     """Even where the measurements make no sense at all."""
     generator = np.random.default_rng(1)

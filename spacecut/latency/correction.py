@@ -139,16 +139,17 @@ def _correct(
     found = minimize(unlikelihood, np.zeros(len(start)), method="L-BFGS-B", bounds=[(-4, 4)] * len(start))
     scales = start * np.exp(found.x)
     prior = np.square(scales[which] * units)
-    if regression.weights(prior, scales[-1]) @ regression.design[:, 0] < 0:  # no overhead below zero
-        prior[0] = 0.0
     least = _LEAST_SHARE * costs.mean
     low = np.zeros(len(rows), dtype=bool)
     while True:
         overhead, mean, error, left_out = regression.solve(prior, scales[-1])
-        if not (mean < least).any():
+        if overhead < 0:
+            prior[0] = 0.0
+        elif (mean < least).any():
+            low |= mean < least
+            regression = _Regression(_held(costs, low, least), features * ~low[:, None], relative, 1 / measured)
+        else:
             break
-        low |= mean < least
-        regression = _Regression(_held(costs, low, least), features * ~low[:, None], relative, 1 / measured)
     wrong = float(np.quantile(np.abs(left_out), _LEVEL)) / _DEVIATIONS if len(measured) >= _FEWEST else float("nan")
     return mean, error, Correction(overhead, wrong, len(measured))
 
@@ -200,10 +201,6 @@ class _Regression:
         """Of the residuals."""
         return np.asarray((self.design * prior) @ self.design.T + self._own + np.diag(noise**2 + self._clock))
 
-    def weights(self, prior: np.ndarray, noise: float) -> np.ndarray:
-        """The residuals, whitened twice."""
-        return np.asarray(np.linalg.solve(self.covariance(prior, noise), self.residual))
-
     def solve(self, prior: np.ndarray, noise: float) -> tuple[float, np.ndarray, np.ndarray, np.ndarray]:
         """Overhead, means and errors of all operators, and the relative errors on networks left out one by one."""
         inverse = np.linalg.inv(self.covariance(prior, noise))
@@ -214,7 +211,7 @@ class _Regression:
         mean[seen] += variance[seen] * (self.relative.T @ weights)
         explained = np.einsum("no,no->o", self.relative, inverse @ self.relative)
         variance[seen] -= np.square(variance[seen]) * explained
-        return abs(float(common[0])), mean, np.sqrt(np.maximum(variance, 0.0)), weights / np.diag(inverse)
+        return float(common[0]) + 0.0, mean, np.sqrt(np.maximum(variance, 0.0)), weights / np.diag(inverse)
 
 
 def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray, list[str]]:
