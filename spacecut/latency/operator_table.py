@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from collections import defaultdict
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -17,12 +17,13 @@ from spacecut.latency.estimator import Costs, estimate
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.fit import LEAST_CORRELATION, accuracy_of
 from spacecut.latency.model import LatencyModel
+from spacecut.latency.operator_json import read_json_rows
 from spacecut.latency.recorded import CostTable, RecordedPlatform
 from spacecut.operators import Operator, expand
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, decode, encode, family_columns
 from spacecut.space import SearchSpace
 from spacecut.space.architectures import Rows, read_rows
-from spacecut.space.layers import ACTIVATIONS
+from spacecut.space.layers import ACTIVATIONS, KINDS
 from spacecut.space.place import hint
 
 __all__ = ["OperatorTable", "fit_operators", "read_operators"]
@@ -36,11 +37,15 @@ _NAMES = {
     "kernel": ("kernel", "kernel_size", "k"),
     "stride": ("stride", "s"),
     "groups": ("groups",),
+    "reduced": ("reduced",),
+    "inputs": ("inputs",),
     "activation": ("activation",),
 }
 """What a column of an operator may be called in a file."""
 _REQUIRED = ("kind", "in_channels", "height", "width", "out_channels", "kernel", "stride")
 _KINDS = {"regular": "conv2d", "conv": "conv2d", "depthwise": "depthwise_conv2d", "dwconv": "depthwise_conv2d"}
+_FUSING = tuple(kind for kind, rules in KINDS.items() if rules.defaults.get("activation") == "none")
+"""Kinds that an activation is fused into."""
 _FOLDS = 5
 _ACTIVATION, _KIND = COLUMNS.index("activation"), COLUMNS.index("kind")
 
@@ -55,7 +60,7 @@ class OperatorTable:
         repeated: How many rows of the file listed an operator again.
         source: Name of the file.
         column: Name of the column of milliseconds, and which rows were taken.
-        activations: Whether the file tells fused activations apart.
+        activations: Whether the file tells fused activations apart; where it does not, the operators have none.
     """
 
     operators: Sequence[Operator]
@@ -69,19 +74,21 @@ class OperatorTable:
 def read_operators(
     path: str | Path, where: Mapping[str, str] | None = None, column: str | None = None
 ) -> OperatorTable:
-    """Read a CSV file, gzipped or not, with one operator a row.
+    """Read a CSV file with one operator a row, or JSON of nn-Meter's kernels or FBNet's operators; gzipped or not.
 
     Args:
         path: The file: the columns ``kind``, ``in_channels``, ``height``, ``width``, ``out_channels``, ``kernel`` and
-            ``stride``, or what profilers call them (``conv_type``, ``in_c``, ``in_h``, ...), maybe ``groups`` and
-            ``activation``, and milliseconds in a column whose name ends in ``ms``.
+            ``stride``, or what profilers call them (``conv_type``, ``in_c``, ``in_h``, ...), maybe ``groups``,
+            ``reduced``, ``inputs`` and ``activation``, and milliseconds in a column whose name ends in ``ms``. An empty
+            value is an operator's default.
         where: Only rows with these words in these columns. Any other column must hold the same in all rows taken.
         column: The column of milliseconds, where there are several.
 
     Raises:
         InputError: The file is missing or broken, or a row holds something else; the row is named.
     """
-    rows = read_rows(path, "CSV file of operators")
+    json = Path(path).suffixes[-2:] == [".json", ".gz"] or Path(path).suffix == ".json"
+    rows = read_json_rows(path) if json else read_rows(path, "CSV file of operators")
     wanted = dict(where or {})
     places = {name: rows.names.index(word) for name, words in _NAMES.items() for word in words if word in rows.names}
     if missing := [name for name in _REQUIRED if name not in places]:
@@ -114,15 +121,18 @@ def read_operators(
     said = " ".join([rows.names[taken], *(f"{name}={word}" for name, word in wanted.items())])
     ms = np.asarray([float(np.median(values)) for values in found.values()])
     repeated = sum(map(len, found.values())) - len(found)
-    return OperatorTable(tuple(found), ms, repeated, rows.file.name, said, "activation" in places)
+    fused = {(operator.kind, operator.activation) for operator in found if operator.kind in _FUSING}
+    told = len(fused) > len({kind for kind, _ in fused})
+    operators = found if told else map(_without_activation, found)
+    return OperatorTable(tuple(operators), ms, repeated, rows.file.name, said, told)
 
 
 def fit_operators(space: SearchSpace, table: OperatorTable, without: Sequence[str] = ()) -> RecordedPlatform:
     """What a space's candidates cost by a table of operators.
 
     An operator of the space that is not in the table is estimated from those that differ from it in width only, by
-    steps that are found in the table (see :mod:`spacecut.latency.estimator`). Where the table does not tell activations
-    apart, fused ones cost nothing besides.
+    steps that are found in the table (see :mod:`spacecut.latency.estimator`). Where the table has each kind with one
+    activation only, what is fused into it does not matter.
 
     Args:
         space: The space.
@@ -137,8 +147,10 @@ def fit_operators(space: SearchSpace, table: OperatorTable, without: Sequence[st
         raise InputError(f"there is no kind of operator {strange[0]!r}; {hint(strange[0], KIND_NAMES)}")
     workload = expand(space)
     rows = workload.rows.copy()
+    rows[:, COLUMNS.index("fusable")] = 0  # alone, they have nothing to be fused with
     if not table.activations:
-        rows[rows[:, _KIND] != KIND_NAMES.index("activation"), _ACTIVATION] = ACTIVATIONS.index("none")
+        fusing = np.isin(rows[:, _KIND], [KIND_NAMES.index(kind) for kind in _FUSING])
+        rows[fusing, _ACTIVATION] = ACTIVATIONS.index("none")
     counted = ~np.isin(rows[:, _KIND], [KIND_NAMES.index(kind) for kind in without])
     known = encode(list(table.operators))
     families = {tuple(row) for row in family_columns(known).tolist()}
@@ -214,17 +226,27 @@ def _operator(values: Mapping[str, str]) -> Operator:
     kind = _KINDS.get(values["kind"].lower(), values["kind"])
     if kind not in KIND_NAMES:
         raise InputError(f"there is no kind of operator {kind!r}; {hint(kind, KIND_NAMES)}")
-    activation = values.get("activation") or "none"
+    activation = values.get("activation") or str(KINDS[kind].defaults.get("activation", "none"))
     if activation not in ACTIVATIONS:
         raise InputError(f"there is no activation {activation!r}; {hint(activation, ACTIVATIONS)}")
-    numbers = {}
+    numbers = {"inputs": 2} if kind == "add" else {}
     for name, text in values.items():
         if name in ("kind", "activation"):
+            continue
+        if not text:
             continue
         if not text.isdecimal() or int(text) < 1:
             raise InputError(f"{name} is {text!r}, and must be a whole number above 0")
         numbers[name] = int(text)
-    return Operator(kind, activation=activation, **numbers)
+    try:
+        return Operator(kind, activation=activation, **numbers)
+    except TypeError:
+        missing = next(name for name in _REQUIRED if name not in ("kind", *numbers))
+        raise InputError(f"{missing} is empty; give the {kind}'s") from None
+
+
+def _without_activation(operator: Operator) -> Operator:
+    return replace(operator, activation="none") if operator.kind in _FUSING else operator
 
 
 def _milliseconds(text: str) -> float:
