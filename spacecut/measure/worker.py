@@ -156,8 +156,9 @@ def _serve() -> None:
 
     setup = json.loads(sys.stdin.readline())
     try:
-        _pin(setup["threads"])
         platform = get_platform(setup["platform"], setup["threads"], setup["batch"])
+        if not platform.deterministic:  # nothing else on the core changes what it says
+            _pin(setup["threads"])
     except (SpacecutError, OSError) as error:
         answer({"error": str(error)})
         return
