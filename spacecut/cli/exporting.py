@@ -13,6 +13,8 @@ from spacecut.errors import InputError
 from spacecut.integrations.metapruning import write_metapruning
 from spacecut.integrations.nni_file import write_nni
 from spacecut.integrations.ofa import write_ofa
+from spacecut.integrations.optuna_file import write_optuna
+from spacecut.integrations.torch_pruning_file import write_torch_pruning
 
 __all__ = ["export"]
 
@@ -20,6 +22,8 @@ WRITERS: dict[str, Callable[[Path], list[Path]]] = {
     "metapruning": write_metapruning,
     "nni": write_nni,
     "ofa": write_ofa,
+    "optuna": write_optuna,
+    "torch-pruning": write_torch_pruning,
 }
 """By what is written for: from the directory of a cut to the files written there."""
 

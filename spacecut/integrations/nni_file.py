@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from pathlib import Path
-from pprint import pformat
 
-from spacecut.cut.reduction import load_reduction, saved
+from spacecut.cut.reduction import load_reduction
 from spacecut.errors import InputError
+from spacecut.integrations.cut_file import as_python, write_cut_file
 
 __all__ = ["write_nni"]
 
@@ -68,13 +68,4 @@ def write_nni(directory: Path) -> list[Path]:
     if not full.name.startswith("nni:"):
         raise InputError(f"{full.name} is no NNI space; cut one with `spacecut cut nni:PACKAGE.MODULE:FACTORY`")
     kept = {choice.name: list(choice.candidates) for choice in reduced.choices}
-    content = _TEMPLATE.format(
-        name=full.name,
-        platforms=" and ".join(certificate.platform for _, certificate in saved(directory)),
-        full=f"{full.size:.3g}",
-        reduced=f"{reduced.size:.3g}",
-        kept=pformat(kept, width=116, compact=True, sort_dicts=False),
-    )
-    path = directory / FILE
-    path.write_text(content, encoding="utf-8")
-    return [path]
+    return write_cut_file(directory / FILE, _TEMPLATE, full, reduced, kept=as_python(kept))

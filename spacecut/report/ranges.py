@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from decimal import Decimal
 
 from spacecut.space import Candidate
 
@@ -27,4 +28,4 @@ def shown_candidates(candidates: Sequence[Candidate]) -> str:
 
 def shown_size(size: int) -> str:
     """A number of architectures: whole while short, else in powers of ten."""
-    return f"{size:,}" if size < 10**7 else f"{size:.2e}"
+    return f"{size:,}" if size < 10**7 else f"{Decimal(size):.2e}"
