@@ -2,9 +2,12 @@
 
 from __future__ import annotations
 
+import importlib.util
 import itertools
 import random
 from collections.abc import Callable, Mapping
+from pathlib import Path
+from types import ModuleType
 from typing import Any
 
 import numpy as np
@@ -33,6 +36,15 @@ def space_of(choices: Mapping[str, Any], network: list[dict[str, Any]], name: st
 
 MODEL_ERROR = 0.01
 """Relative error of a given model on whole networks."""
+
+
+def imported(file: Path) -> ModuleType:
+    """A Python file that an export wrote, as its user imports it."""
+    spec = importlib.util.spec_from_file_location(file.stem, file)
+    assert spec is not None and spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
 
 
 def random_costs(seed: int, whole: bool = False) -> Cost:

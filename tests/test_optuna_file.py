@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
 from types import ModuleType
 
 import pytest
-from models import GivenProfile, random_costs
+from models import GivenProfile, imported, random_costs
 
 from spacecut.cut import Reduction, cut
 from spacecut.integrations.optuna_file import write_optuna
@@ -22,11 +21,7 @@ def written(directory: Path, name: str) -> tuple[Reduction, ModuleType]:
     reduction = cut(space, GivenProfile(space, random_costs(1)), target_size=4**6)
     reduction.save(directory)
     (file,) = write_optuna(directory)
-    spec = importlib.util.spec_from_file_location("optuna_cut", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return reduction, module
+    return reduction, imported(file)
 
 
 @pytest.mark.parametrize("name", ["metapruning/mobilenet_v1", "nasbench201/cell"])

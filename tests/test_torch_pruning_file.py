@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import importlib.util
 from collections.abc import Mapping
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
-from models import GivenProfile, random_costs
+from models import GivenProfile, imported, random_costs
 
 from spacecut.cut import Reduction, cut
 from spacecut.errors import InputError
@@ -28,11 +27,7 @@ def written(directory: Path, name: str = "metapruning/mobilenet_v1") -> tuple[Re
     reduction = cut(space, GivenProfile(space, random_costs(1)), target_size=4 ** len(space.choices))
     reduction.save(directory)
     (file,) = write_torch_pruning(directory)
-    spec = importlib.util.spec_from_file_location("torch_pruning_cut", file)
-    assert spec is not None and spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return reduction, module
+    return reduction, imported(file)
 
 
 class MobileNetV1(nn.Module):  # type: ignore[misc, name-defined]

@@ -23,7 +23,7 @@ def fit(
     latencies: Annotated[
         Path | None, typer.Option(help="CSV file, gzipped or not: architectures with their ms.")
     ] = None,
-    operators: Annotated[Path | None, typer.Option(help="Or this: a CSV file of operators with their ms.")] = None,
+    operators: Annotated[Path | None, typer.Option(help="Or this: CSV or JSON, operators with their ms.")] = None,
     blocks: Annotated[
         Path | None,
         typer.Option(help="Or this: blocks with their ms, as OFA and ProxylessNAS write them in YAML."),
