@@ -16,7 +16,7 @@ from pathlib import Path
 import numpy as np
 
 import spacecut
-from spacecut.report.ranges import shown_candidates, shown_size
+from spacecut.space.ranges import shown_candidates, shown_size
 
 RESULTS = Path(__file__).parent / "results"
 PLATFORMS = ("onnxruntime", "openvino", "litert")

@@ -33,7 +33,7 @@ from spacecut.latency.profile import read_profile
 from spacecut.measure import interleave, platform_record
 from spacecut.operators import expand
 from spacecut.platforms import get_platform
-from spacecut.report.ranges import shown_size
+from spacecut.space.ranges import shown_size
 
 sys.path.insert(0, str(Path(__file__).parents[1] / "examples" / "metapruning"))
 

@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 
 import spacecut
-from spacecut.report.ranges import shown_size
+from spacecut.space.ranges import shown_size
 
 RESULTS = Path(__file__).parent / "results"
 KEPT = Path("out/platforms")

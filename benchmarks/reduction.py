@@ -33,7 +33,7 @@ from spacecut.measure import interleave, platform_record
 from spacecut.operators import expand
 from spacecut.platforms import get_platform
 from spacecut.quality import Quality, quality_family
-from spacecut.report.ranges import shown_size
+from spacecut.space.ranges import shown_size
 
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path(".spacecut/reduction")

@@ -15,10 +15,10 @@ from spacecut.cut import check_certificate as check
 from spacecut.cut import load_reduction, saved
 from spacecut.errors import InputError
 from spacecut.report import show_estimate, show_score, show_verification, write_reduction_page
-from spacecut.report.ranges import shown_size
 from spacecut.score import Score, Verification
 from spacecut.score import score as score_space
 from spacecut.score import verify as verify_reduction
+from spacecut.space.ranges import shown_size
 
 __all__ = ["check_certificate", "score", "verify"]
 

@@ -6,8 +6,8 @@ from pathlib import Path
 from pprint import pformat
 
 from spacecut.cut.reduction import saved
-from spacecut.report.ranges import shown_size
 from spacecut.space import SearchSpace
+from spacecut.space.ranges import shown_size
 
 __all__ = ["as_python", "write_cut_file"]
 

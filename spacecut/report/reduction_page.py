@@ -18,8 +18,8 @@ from spacecut.cut.selection import JUDGED_BY
 from spacecut.latency import AnyProfile, LatencyModel, Profile
 from spacecut.quality import quality_family
 from spacecut.report.page import Page, Plot, Section, TableOf, write_page
-from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.space import SearchSpace
+from spacecut.space.ranges import shown_candidates, shown_size
 
 if TYPE_CHECKING:
     from plotly.graph_objects import Figure

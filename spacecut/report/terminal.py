@@ -17,9 +17,9 @@ from spacecut.cut.reduction import AGAINST_A_RULE
 from spacecut.latency import AnyProfile, Prediction, RecordedPlatform, Scored
 from spacecut.platforms import Status
 from spacecut.quality import QualityTable
-from spacecut.report.ranges import shown_candidates, shown_size
 from spacecut.score import Score, Verification
 from spacecut.space import Candidate, SearchSpace
+from spacecut.space.ranges import shown_candidates, shown_size
 from spacecut.study import Comparison, Finding
 
 __all__ = [

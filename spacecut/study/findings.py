@@ -14,6 +14,7 @@ from typing import Literal
 import numpy as np
 
 from spacecut.cut import Rule, cut
+from spacecut.space.ranges import shown_candidates
 from spacecut.study.accuracy import accuracy
 from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
 from spacecut.study.precision import precision
@@ -73,7 +74,7 @@ def _channels(walked: Walk) -> Finding:
             kept = [int(candidate) for candidate in reduction.space.choices[0].candidates]
             shares.append(len(kept) / len(choice))
             multiple = _multiple(kept, grid) if shares[-1] <= SMOOTH else 0
-            told = ", ".join(map(str, kept))
+            told = shown_candidates(kept)
             multiples.setdefault((kind, side), []).append((multiple, f"{key}: kept {told}"))
             if key == name:
                 said.append(f"{name}: kept {told}")

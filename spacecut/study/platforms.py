@@ -53,7 +53,7 @@ def _judged(name: str, walks: Mapping[str, Walk], findings: Mapping[str, Sequenc
     verdict = HOLDS if _middle(shares) <= DIFFERENT else NOT if _middle(shares) > ALIKE else MIXED
     rule = "Cut for the platform that the network is for."
     if failed:
-        rule += f" It does not run: {', '.join(failed)}."
+        rule += f" It does not run: {', '.join(dict.fromkeys(failed))}."
     return Finding(7, _QUESTION, _CLAIM, verdict, "; ".join(said), figures, rule)
 
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from decimal import Decimal
 
-from spacecut.space import Candidate
+from spacecut.space.choice import Candidate
 
 __all__ = ["shown_candidates", "shown_size"]
 
