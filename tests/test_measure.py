@@ -13,6 +13,7 @@ from dataclasses import replace
 import numpy as np
 import pytest
 
+import spacecut
 from spacecut.errors import InputError, MeasurementError
 from spacecut.measure import (
     Budget,
@@ -159,12 +160,14 @@ def test_store_keeps_runs_by_platform_and_replaces_failures(tmp_path):
     task = Task("a network", True, 0)
     store = Store(path, RECORD)
     store.add(run_of(task, error="it crashed"))
-    assert store.runs()[task].error == "it crashed"
+    assert store.find(task).error == "it crashed"
+    assert not store.succeeded()
     store.add(run_of(task, 2.5))
     store.close()
     again = Store(path, RECORD)
-    assert again.runs() == {task: run_of(task, 2.5)}
-    assert Store(path, replace(RECORD, threads=2)).runs() == {}
+    assert again.find(task) == run_of(task, 2.5)
+    assert again.succeeded()
+    assert Store(path, replace(RECORD, threads=2)).find(task) is None
 
 
 def test_a_store_of_an_earlier_version_is_brought_up_to_date(tmp_path):
@@ -176,10 +179,10 @@ def test_a_store_of_an_earlier_version_is_brought_up_to_date(tmp_path):
     with sqlite3.connect(path) as connection:
         for column in ("clock_mhz", "preparing"):
             connection.execute(f"ALTER TABLE runs DROP COLUMN {column}")
-    assert Store(path, RECORD).runs() == {task: run_of(task)}
+    assert Store(path, RECORD).find(task) == run_of(task)
     added = replace(run_of(Task("another", True, 0)), clock_mhz=1980.0, preparing=0.5)
     Store(path, RECORD).add(added)
-    assert Store(path, RECORD).runs()[added.task] == added
+    assert Store(path, RECORD).find(added.task) == added
 
 
 def test_store_that_is_no_database_is_an_input_error(tmp_path):
@@ -216,11 +219,13 @@ def test_campaign_gives_up_when_everything_fails(tmp_path, monkeypatch):
         raise MeasurementError("the runtime is broken")
 
     monkeypatch.setattr(Worker, "measure", fail)
-    platform = get_platform("onnxruntime")
+    networks, platform = list(sampled_networks(expand(small_space()))), get_platform("onnxruntime")
     store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
     with pytest.raises(MeasurementError, match="the runtime is broken"):
-        Campaign(platform, store, QUICK).cover(sampled_networks(expand(small_space())), Budget(1.0))
-    assert all(run.error == "the runtime is broken" for run in store.runs().values())
+        Campaign(platform, store, QUICK).cover(networks, Budget(1.0))
+    (task,) = next(plan(networks, platform.tells_node_times))
+    assert store.find(task).error == "the runtime is broken"
+    assert not store.succeeded()
 
 
 def test_a_killed_campaign_loses_nothing(tmp_path):
@@ -365,3 +370,15 @@ def test_no_further_pass_is_made_once_the_runs_will_do(tmp_path, monkeypatch):
         runs = Campaign(platform, store, QUICK).cover(networks, Budget(seconds, passes=4, more_passes=5), enough)
         assert len(runs) == passes * len({run.task.network for run in runs})
     assert asked
+
+
+def test_without_an_error_to_reach_predictions_are_not_asked_for(tmp_path, monkeypatch):
+    def asked(evidence):
+        raise AssertionError("the error on networks left out was asked for")
+
+    monkeypatch.setattr(sys.modules["spacecut.latency.profile"], "held_out_error", asked)
+    store = str(tmp_path / "store.sqlite")
+    found = spacecut.profile(small_space(), "onnxruntime", store=store, budget=Budget(20.0, error=0.0))
+    assert len({run.task.network for run in found.runs}) == 3
+    with pytest.raises(AssertionError, match="was asked for"):
+        spacecut.profile(small_space(), "onnxruntime", store=store, budget=Budget(20.0))

@@ -7,17 +7,16 @@ shapes of inputs, and percentiles of its microseconds. Operators of kinds that s
 
 from __future__ import annotations
 
-import gzip
 import json
 import math
 import re
-import zlib
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 from spacecut.errors import InputError
 from spacecut.space.architectures import Row, Rows
+from spacecut.space.text_file import opened_text
 
 __all__ = ["read_json_rows"]
 
@@ -60,26 +59,21 @@ def read_json_rows(path: str | Path) -> Rows:
         InputError: The file is missing or is neither kind of table.
     """
     file = Path(path)
-    try:
-        with gzip.open(file, "rt") if file.suffix == ".gz" else file.open() as opened:
-            text = opened.read()
-    except FileNotFoundError:
-        raise InputError(f"there is no file {str(file)!r}; give a table of operators") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError) as error:
-        raise InputError(f"{file}: cannot be read ({error})") from None
+    with opened_text(file, "table of operators") as opened:
+        text = opened.read()
     records = _lines(text)
     if records and all(isinstance(record, dict) and "op_type" in record for record in records):
         names = [*_OPERATOR, "batch", "device", "data_types"]
-        return Rows(file, names, _rows(file, names, map(_caffe2, records)))
+        return Rows(file, names, _rows(file, names, _caffe2, zip(records)))
     try:
         content = json.loads(text)
     except ValueError as error:
         raise InputError(f"{file}: no JSON ({error})") from None
     if not isinstance(content, dict) or not all(isinstance(kernel, dict) for kernel in content.values()):
         raise InputError(f"{file}: neither a table of nn-Meter's kernels nor of FBNet's operators")
-    entries = [(str(kernel), entry) for kernel, found in content.items() for entry in found.values()]
+    entries = ((str(kernel), entry) for kernel, found in content.items() for entry in found.values())
     names = list(_OPERATOR)
-    return Rows(file, names, _rows(file, names, (_kernel(kernel, entry) for kernel, entry in entries)))
+    return Rows(file, names, _rows(file, names, _kernel, entries))
 
 
 def _lines(text: str) -> list[Any]:
@@ -90,14 +84,12 @@ def _lines(text: str) -> list[Any]:
         return []
 
 
-def _rows(file: Path, names: list[str], found: Iterator[Fields | None]) -> Iterator[tuple[int, Row]]:
-    number = 0
-    while True:
-        number += 1
+def _rows(
+    file: Path, names: list[str], read: Callable[..., Fields | None], entries: Iterable[tuple[Any, ...]]
+) -> Iterator[tuple[int, Row]]:
+    for number, entry in enumerate(entries, 1):
         try:
-            fields = next(found)
-        except StopIteration:
-            return
+            fields = read(*entry)
         except InputError as error:
             raise InputError(f"{file}:{number}: {error}") from None
         if fields is not None:

@@ -87,8 +87,9 @@ def read_operators(
     Raises:
         InputError: The file is missing or broken, or a row holds something else; the row is named.
     """
-    json = Path(path).suffixes[-2:] == [".json", ".gz"] or Path(path).suffix == ".json"
-    rows = read_json_rows(path) if json else read_rows(path, "CSV file of operators")
+    rows = (
+        read_json_rows(path) if str(path).endswith((".json", ".json.gz")) else read_rows(path, "CSV file of operators")
+    )
     wanted = dict(where or {})
     places = {name: rows.names.index(word) for name, words in _NAMES.items() for word in words if word in rows.names}
     if missing := [name for name in _REQUIRED if name not in places]:
@@ -231,9 +232,7 @@ def _operator(values: Mapping[str, str]) -> Operator:
         raise InputError(f"there is no activation {activation!r}; {hint(activation, ACTIVATIONS)}")
     numbers = {"inputs": 2} if kind == "add" else {}
     for name, text in values.items():
-        if name in ("kind", "activation"):
-            continue
-        if not text:
+        if name in ("kind", "activation") or not text:
             continue
         if not text.isdecimal() or int(text) < 1:
             raise InputError(f"{name} is {text!r}, and must be a whole number above 0")

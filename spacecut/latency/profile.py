@@ -171,7 +171,7 @@ def profile(
         limits = budget or Budget()
 
         def enough(runs: Sequence[Run]) -> bool:
-            return held_out_error(gather(runs, target.deterministic)) < limits.error
+            return limits.error > 0 and held_out_error(gather(runs, target.deterministic)) < limits.error
 
         runs = campaign.cover(networks, limits, enough)
         return Profile(record, name, runs, campaign.measured)

@@ -38,7 +38,8 @@ class Budget:
         repairs: So many further times what is not settled yet, since the machine was disturbed, is measured again
             within the seconds.
         more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
-        error: Enough was measured once the relative standard error on networks left out is below this.
+        error: Enough was measured once the relative standard error on networks left out is below this; it is not asked
+            for where this is 0.
     """
 
     seconds: float = 120.0
@@ -80,9 +81,8 @@ class Campaign:
         self._store = store
         self._protocol = protocol or Protocol()
         self._progress = progress or (lambda done, expected: None)
-        self._known = store.runs()
         self._worker = Worker(str(platform.name), platform.threads, platform.batch)
-        self._succeeded = any(run.error is None for run in self._known.values())
+        self._succeeded = store.succeeded()
         self._failures = 0
         self.measured = 0
         """Runs made by this campaign, not found in the store."""
@@ -157,12 +157,11 @@ class Campaign:
         return runs
 
     def _run(self, task: Task) -> Run:
-        known = self._known.get(task)
+        known = self._store.find(task)
         if known is not None and known.error is None:
             return known
         run = _measure(self._worker, task, self._protocol)
         self._store.add(run)
-        self._known[task] = run
         self.measured += 1
         if run.error is None:
             self._succeeded = True

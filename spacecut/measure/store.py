@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Any
@@ -79,19 +80,37 @@ class Store:
             raise InputError(f"store {url!r} cannot be opened: {_problem(error)}; give another --store") from None
         self._platform = number
 
-    def runs(self) -> dict[Task, Run]:
-        """Every run of the platform, failed ones too.
+    def find(self, task: Task) -> Run | None:
+        """The run of a task, a failed one too; None where there is none.
 
         Raises:
             InputError: The store holds something else, or is another version's.
         """
+        rows = self._select(sql.select(_runs).where(*self._same(task)))
+        try:
+            return _read(rows[0]) if rows else None
+        except (ValueError, KeyError, TypeError) as error:
+            raise _unreadable(error) from None
+
+    def succeeded(self) -> bool:
+        """Whether any run of the platform went well.
+
+        Raises:
+            InputError: The store holds something else, or is another version's.
+        """
+        mine = (_runs.c.platform == self._platform, _runs.c.error.is_(None))
+        return bool(self._select(sql.select(_runs.c.id).where(*mine).limit(1)))
+
+    def _select(self, query: Any) -> Sequence[Any]:
         try:
             with self._engine.connect() as connection:
-                rows = connection.execute(sql.select(_runs).where(_runs.c.platform == self._platform)).mappings()
-                runs = (_read(row) for row in rows)
-                return {run.task: run for run in runs}
-        except (sql.exc.SQLAlchemyError, ValueError, KeyError, TypeError) as error:
-            raise InputError(f"the store cannot be read: {_problem(error)}; give another --store") from None
+                return connection.execute(query).mappings().all()
+        except sql.exc.SQLAlchemyError as error:
+            raise _unreadable(error) from None
+
+    def _same(self, task: Task) -> list[Any]:
+        """What is true of the row of a task."""
+        return [_runs.c.platform == self._platform, *(_runs.c[key] == value for key, value in asdict(task).items())]
 
     def add(self, run: Run) -> None:
         """Commit a run; an earlier failure of the same task gives way to it.
@@ -99,11 +118,9 @@ class Store:
         Raises:
             MeasurementError: The store cannot be written.
         """
-        task = asdict(run.task)
-        same = [_runs.c[key] == value for key, value in task.items()]
         row = {
             "platform": self._platform,
-            **task,
+            **asdict(run.task),
             "taken_at": run.taken_at,
             "seconds": run.seconds,
             "total_ms": json.dumps(run.total_ms),
@@ -115,7 +132,7 @@ class Store:
         }
         try:
             with self._engine.begin() as connection:
-                connection.execute(_runs.delete().where(_runs.c.platform == self._platform, *same))
+                connection.execute(_runs.delete().where(*self._same(run.task)))
                 connection.execute(_runs.insert().values(row))
         except sql.exc.SQLAlchemyError as error:
             raise MeasurementError(f"the store cannot be written: {_problem(error)}") from None
@@ -132,6 +149,10 @@ def _key(platform: PlatformRecord) -> str:
         if not fields[name]:
             del fields[name]
     return json.dumps(fields, sort_keys=True)
+
+
+def _unreadable(error: Exception) -> InputError:
+    return InputError(f"the store cannot be read: {_problem(error)}; give another --store")
 
 
 def _problem(error: Exception) -> str:

@@ -3,9 +3,7 @@
 from __future__ import annotations
 
 import csv
-import gzip
 import re
-import zlib
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,6 +11,7 @@ from pathlib import Path
 from spacecut.errors import InputError
 from spacecut.space.choice import Candidate, Choice
 from spacecut.space.search_space import SearchSpace
+from spacecut.space.text_file import opened_text
 
 __all__ = ["ARCHITECTURE", "Row", "Rows", "architecture_of", "read_rows", "written_as"]
 
@@ -60,16 +59,14 @@ def read_rows(path: str | Path, what: str) -> Rows:
 
 def _lines(file: Path, what: str) -> Iterator[tuple[int, Row]]:
     """Rows that are not blank, with their line numbers."""
-    try:
-        with gzip.open(file, "rt", newline="") if file.suffix == ".gz" else file.open(newline="") as opened:
-            reader = csv.reader(opened)
+    with opened_text(file, what) as opened:
+        reader = csv.reader(opened)
+        try:
             for row in reader:
                 if any(value.strip() for value in row):
                     yield reader.line_num, row
-    except FileNotFoundError:
-        raise InputError(f"there is no file {str(file)!r}; give a {what}") from None
-    except (OSError, EOFError, zlib.error, UnicodeDecodeError, csv.Error) as error:
-        raise InputError(f"{file}: no CSV file ({error})") from None
+        except csv.Error as error:
+            raise InputError(f"{file}:{reader.line_num}: no {what} ({error})") from None
 
 
 def architecture_of(space: SearchSpace, rows: Rows) -> Callable[[Row], list[int]]:

@@ -142,7 +142,7 @@ def walk(
             progress(done, len(spaces))
         first = seconds = _ANCHOR_SECONDS if _ON in name else _SECONDS[quick]
         while True:  # the store holds what was measured before
-            measured = profile(space, platform, store=store, budget=Budget(seconds))
+            measured = profile(space, platform, store=store, budget=Budget(seconds, error=0.0))
             found[name] = _dimension(space, measured)
             if UNMEASURED not in {reason for _, reason in found[name].failures} or seconds >= _LONGEST * first:
                 break
