@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-int8 bench-metapruning bench-nni \
+  bench-search bench-stages bench-int8 bench-metapruning bench-nni \
   bench-operator-tables clean
 
 demo: .venv/base
@@ -40,6 +40,9 @@ bench-devices: .venv/all
 
 bench-operator-tables: .venv/all
 	$(BIN)/python benchmarks/operator_tables.py --data $(DATA)
+
+bench-stages: .venv/all
+	$(BIN)/python benchmarks/stages.py --data $(DATA)
 
 bench-search: .venv/all
 	$(BIN)/python benchmarks/search.py --data $(DATA)
