@@ -158,6 +158,16 @@ def without_accuracies(space: spacecut.SearchSpace, recorded: RecordedPlatform) 
     }
 
 
+def with_accuracies(
+    space: spacecut.SearchSpace, recorded: RecordedPlatform, numbers: np.ndarray, accuracy: np.ndarray, seed: int
+) -> dict[str, spacecut.SearchSpace]:
+    """The cut that some architectures' accuracies allow besides."""
+    chosen = np.random.default_rng(seed).permutation(len(accuracy))[:ACCURACIES]
+    table = from_accuracies(space, numbers[chosen], accuracy[chosen])
+    reduced = spacecut.cut(space, recorded, target_size=WITH_ACCURACIES, quality=table).space
+    return {f"joint with {ACCURACIES} accuracies, 5 %": reduced}
+
+
 def blind(space: spacecut.SearchSpace, truth: Truth) -> dict[str, list[np.ndarray]]:
     """Cuts that know nothing of the device: the same operators everywhere, by FLOPs, at random."""
     names = [choice.name for choice in space.choices]
@@ -205,13 +215,9 @@ def cell_rows(truth: Truth) -> tuple[list[str], dict[str, dict[str, list[Judged]
         found: dict[str, list[Judged]] = {}
         for seed in SEEDS:
             recorded = fitted(space, truth.numbers, ms, JUDGED_ROWS, seed)
-            cuts = without_accuracies(space, recorded)
-            chosen = np.random.default_rng(seed).permutation(len(ms))[:ACCURACIES]
             accuracy = next(iter(truth.accuracy.values()))
-            table = from_accuracies(space, truth.numbers[chosen], accuracy[chosen])
-            cuts[f"joint with {ACCURACIES} accuracies, 5 %"] = spacecut.cut(
-                space, recorded, target_size=WITH_ACCURACIES, quality=table
-            ).space
+            cuts = without_accuracies(space, recorded)
+            cuts |= with_accuracies(space, recorded, truth.numbers, accuracy, seed)
             for how, reduced in cuts.items():
                 inside = inside_of(space, reduced, truth.numbers)
                 found.setdefault(how, []).append(judge(inside, ms, truth.accuracy))
