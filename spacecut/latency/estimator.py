@@ -25,6 +25,7 @@ _FOLDS = 4
 _FEWEST = 8  # distinct operators for a choice of features by cross-validation
 _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
+_ROUNDING = 1e-9  # relative errors of so little are no errors
 _MAD = 1.4826  # median absolute deviation to standard deviation
 
 _KIND, _IN, _OUT, _REDUCED, _FUSABLE = (
@@ -128,7 +129,7 @@ def _fit(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float)
     designs = _designs(distinct, measured)
     if len(measured) < _FEWEST:
         features = next(designs)
-        return features @ _solve(features[measured], cost, weight), _UNFITTED
+        return _mixed(features, _solve(features[measured], cost, weight)), _UNFITTED
     fold = np.random.default_rng(0).permutation(len(measured)) % _FOLDS
     best: tuple[float, np.ndarray, np.ndarray] | None = None
     for features in designs:
@@ -136,17 +137,17 @@ def _fit(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float)
         held = np.empty(len(cost))
         for number in range(_FOLDS):
             out = fold == number
-            held[out] = known[out] @ _solve(known[~out], cost[~out], weight[~out])
+            held[out] = _mixed(known[out], _solve(known[~out], cost[~out], weight[~out]))
         residual = (held - cost) / np.maximum(cost, _FLOOR_MS)
         score = float(np.average(np.minimum(np.abs(residual), 1.0), weights=count[measured]))
-        if best is None or score < 0.97 * best[0]:  # a richer form must earn its place
+        if best is None or score < 0.97 * best[0] - _ROUNDING:  # a richer form must earn its place
             best = score, residual, features
     assert best is not None
     _, residual, features = best
     spread = float(_MAD * np.median(np.abs(residual)))
     averaged = noise**2 / float(np.median(count[measured]))
     misfit = np.sqrt(max(spread**2 - averaged, 0.01 * averaged, 1e-6))
-    return features @ _solve(features[measured], cost, weight), float(misfit)
+    return _mixed(features, _solve(features[measured], cost, weight)), float(misfit)
 
 
 def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]:
@@ -165,6 +166,14 @@ def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]
 def _scaled(features: np.ndarray, measured: np.ndarray) -> np.ndarray:
     largest = features[measured].max(axis=0)
     return np.asarray(features / np.where(largest > 0, largest, 1.0))
+
+
+def _mixed(features: np.ndarray, weights: np.ndarray) -> np.ndarray:
+    """The costs that weights of the features make; to the last bit the same for an operator, whatever others there are.
+
+    A product of matrices rounds by how many rows there are, and what is searched for behind it magnifies that.
+    """
+    return np.asarray((features * weights).sum(axis=1))
 
 
 def _solve(features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.ndarray:
