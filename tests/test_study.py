@@ -18,7 +18,7 @@ from spacecut.latency import Profile
 from spacecut.measure import PlatformRecord, Run, Task
 from spacecut.operators import Network, Operator, expand
 from spacecut.operators.operator import encode, macs
-from spacecut.study import Finding, Walk, judge, judge_platforms
+from spacecut.study import Comparison, Finding, ModelOnPlatform, Walk, judge, judge_platforms
 from spacecut.study.walk import DIMENSIONS, _dimension, studied_spaces
 
 Cost = Callable[[Operator], float]
@@ -182,9 +182,32 @@ def test_networks_are_compared(tmp_path: Path) -> None:
     assert len(content["entries"]) == 4
     for entry in content["entries"]:
         assert entry["ms"] > 0
-        assert entry["by_kind"]["conv2d"] > 0
+        assert sum(ms for kind, ms in entry["by_kind"].items() if kind.startswith("conv2d")) > 0
     assert (tmp_path / "compared" / "report.html").is_file()
     assert "conv2d" in run(*both, cwd=tmp_path).stdout
+
+
+def test_what_is_slower_in_spite_of_less_compute_is_told_with_what_is_to_blame() -> None:
+    def entry(model: str, platform: str, ms: float | None, **by_kind: float) -> ModelOnPlatform:
+        return ModelOnPlatform(model, platform, "p 1", ms, 0.01, by_kind, "" if ms else "does not run")
+
+    compared = Comparison(
+        {"large": 3000, "small": 2000},
+        (
+            entry("large", "cpu", 3.0, conv2d=3.0),
+            entry("large", "npu", 2.0, conv2d=1.9, add=0.1),
+            entry("large", "dsp", 1.99, conv2d=1.99),
+            entry("large", "gpu", None),
+            entry("small", "cpu", 2.0, conv2d=2.0),
+            entry("small", "npu", 5.0, hardswish=3.0, conv2d=1.0, swish=0.5, sigmoid=0.3, add=0.2),
+            entry("small", "dsp", 2.0, conv2d=2.0),  # within the noise
+            entry("small", "gpu", 1.0, conv2d=1.0),
+        ),
+    )
+    (upset,) = compared.upsets()
+    assert (upset.model, upset.other, upset.platform, upset.slower) == ("small", "large", "npu", 2.5)
+    assert upset.blamed == {"hardswish": 3.0, "swish": 0.5, "sigmoid": 0.3}
+    assert str(upset).startswith("On npu small takes 2.50 times what large takes, with 0.67 of its compute: +3 ms in ")
 
 
 @pytest.mark.parametrize(

@@ -166,4 +166,5 @@ def _comparison_json(comparison: Comparison) -> dict[str, Any]:
         "entries": [
             {**asdict(entry), "noise": None if np.isnan(entry.noise) else entry.noise} for entry in comparison.entries
         ],
+        "upsets": [asdict(upset) for upset in comparison.upsets()],
     }

@@ -11,6 +11,7 @@ import numpy as np
 from spacecut.cut.dominance import Comparison, Drop, compare, dominated, rounded_up
 from spacecut.cut.inflation import Fronts, Inflation, affordable_functions, latency_band
 from spacecut.cut.joint import FUNCTIONS, SEED, Banded, drops
+from spacecut.cut.listed import LISTED, listed_selection
 from spacecut.cut.rules import ACCURACY, Rule, against, level
 from spacecut.errors import InputError
 from spacecut.latency import LatencyModel
@@ -214,18 +215,26 @@ def jointly(question: Question, target_size: int) -> list[list[Drop]]:
     # Where one candidate is better than all others it stays, so that everything can be rounded up.
     protected = [order[numbers].all(axis=0) for order, numbers in zip(question.orders, start, strict=True)]
     # A strict bound asks for the fastest networks, so the selection looks below the band too.
-    banded = [
-        Banded(platform.model, (platform.model.fastest()[0], platform.band()[1])) for platform in question.platforms
-    ]
-    for kept in drops(banded, question.family(FUNCTIONS, SEED), start, protected):
-        if math.prod(map(len, kept)) <= target_size:
-            break
+    fastest = [platform.model.fastest()[0] for platform in question.platforms]
+    process = question.quality.process if question.quality is not None else None
+    kept: list[np.ndarray] | None
+    if process is not None and math.prod(map(len, start)) <= LISTED:
+        slowest = [min(platform.bound, platform.model.slowest()[0]) for platform in question.platforms]
+        kept = listed_selection(_banded(question, fastest, slowest), process, start, protected, target_size)
     else:
+        banded = _banded(question, fastest, [platform.band()[1] for platform in question.platforms])
+        path = drops(banded, question.family(FUNCTIONS, SEED), start, protected)
+        kept = next((left for left in path if math.prod(map(len, left)) <= target_size), None)
+    if kept is None:
         raise InputError(f"the target size {target_size} is out of reach; raise --target-size")
     return [
         rounded_up(question.comparisons(position), order, first, left)
         for position, (order, first, left) in enumerate(zip(question.orders, start, kept, strict=True))
     ]
+
+
+def _banded(question: Question, low: Sequence[float], high: Sequence[float]) -> list[Banded]:
+    return [Banded(one.model, band) for one, band in zip(question.platforms, zip(low, high, strict=True), strict=True)]
 
 
 def inflations(question: Question, kept: Sequence[np.ndarray]) -> list[Inflation]:

@@ -17,11 +17,11 @@ from pathlib import Path
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
-from scipy.stats import norm, rankdata, spearmanr
+from scipy.stats import norm, spearmanr
 
 from spacecut.errors import InputError
-from spacecut.operators import expand
 from spacecut.quality.family import LEVELS, Quality, levelled, quality_family
+from spacecut.quality.process import AccuracyProcess, alike, codes_of, design_of, normal_scores
 from spacecut.space import Candidate, Choice, SearchSpace
 from spacecut.space.architectures import Rows, architecture_of, read_rows, written_as
 from spacecut.space.place import hint
@@ -53,6 +53,7 @@ class QualityTable:
         architectures: How many whole architectures it comes of; 0 where candidates' losses were given.
         rank_correlation: Spearman's, between the accuracies of architectures left out in turn and what the others say
             of them (cross-validation); NaN where losses were given.
+        process: What the same accuracies say of whole architectures; None where losses were given.
     """
 
     space: SearchSpace
@@ -61,6 +62,7 @@ class QualityTable:
     source: str
     architectures: int
     rank_correlation: float
+    process: AccuracyProcess | None = None
 
     def family(self, count: int, seed: int = 0) -> list[Quality]:
         """Draw quality functions that agree with what was measured and with the declared orders.
@@ -144,10 +146,10 @@ def from_accuracies(
         raise InputError(f"{source}: {len(accuracy)} accuracies say too little; give at least {FEWEST}")
     if np.ptp(accuracy) == 0:
         raise InputError(f"{source}: all architectures are equally good; give some that differ")
-    score = norm.ppf((rankdata(accuracy) - 0.5) / len(accuracy))
-    design = _design(space, numbers)
-    alike = _alike(space)
-    own, common, outer = design @ design.T, design @ alike @ design.T, np.ones((len(score), len(score)))
+    score = normal_scores(accuracy)
+    codes = codes_of(space, numbers)
+    design, equal = design_of(codes, space.lengths), alike(space)
+    own, common, outer = design @ design.T, design @ equal @ design.T, np.ones((len(score), len(score)))
 
     def covariance(logs: np.ndarray) -> np.ndarray:
         """Of the scores: of the candidates, of what equal ones have in common, of the mean, of the noise."""
@@ -161,7 +163,7 @@ def from_accuracies(
     found = minimize(unlikelihood, np.log([0.3, 0.3, 0.5]), method="L-BFGS-B", bounds=[(-5, 2)] * 3)
     inverse = np.linalg.inv(covariance(found.x))
     each, shared, _ = np.exp(2 * found.x)
-    prior = each * np.eye(len(alike)) + shared * alike
+    prior = each * np.eye(len(equal)) + shared * equal
     told = prior @ design.T
     mean = told @ inverse @ score
     spread = prior - told @ inverse @ told.T
@@ -171,24 +173,8 @@ def from_accuracies(
     for out in (fold == number for number in range(_FOLDS)):
         predicted[out] = (whole[out][:, ~out]) @ np.linalg.solve(whole[~out][:, ~out], score[~out])
     rank = float(spearmanr(predicted, score).statistic)
-    return QualityTable(space, worth, (spread + spread.T) / 2, source, len(score), rank)
-
-
-def _design(space: SearchSpace, numbers: np.ndarray) -> np.ndarray:
-    """Which candidates have an effect in architectures, ``[architectures, candidates]``."""
-    columns = [
-        (numbers[:, [place]] == np.arange(length)) & np.reshape(effect.at(numbers.T), (-1, 1))
-        for place, (length, effect) in enumerate(zip(space.lengths, expand(space).effects, strict=True))
-    ]
-    return np.asarray(np.concatenate(columns, axis=1), dtype=float)
-
-
-def _alike(space: SearchSpace) -> np.ndarray:
-    """Which candidates are equal, of choices among the same ones in the same order, ``[candidates, candidates]``."""
-    named = [
-        (choice.candidates, str(choice.order), number) for choice in space.choices for number in range(len(choice))
-    ]
-    return np.asarray([[one == other for other in named] for one in named], dtype=float)
+    process = AccuracyProcess(space, codes, np.asarray(accuracy, dtype=float))
+    return QualityTable(space, worth, (spread + spread.T) / 2, source, len(score), rank, process)
 
 
 def read_quality(path: str | Path, space: SearchSpace) -> QualityTable:

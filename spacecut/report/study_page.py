@@ -58,8 +58,9 @@ def write_comparison_page(comparison: Comparison, directory: str | Path, *, plot
             entry = comparison.at(model, platform)
             cells.append(f"{entry.ms:.3g} ms" if entry.ms is not None else entry.problem)
         rows.append([model, f"{size / 1e6:.4g}", *cells])
+    upsets = [str(upset) for upset in comparison.upsets()]
     sections = [
-        Section("Latency", [], [TableOf(["model", "million MACs", *platforms], rows)]),
+        Section("Latency", upsets, [TableOf(["model", "million MACs", *platforms], rows)]),
         Section("What the time goes to", [], [Plot(_breakdown(comparison), "Milliseconds by kind of operator.")]),
     ]
     below = "; ".join(dict.fromkeys(entry.version for entry in comparison.entries))

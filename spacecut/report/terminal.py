@@ -359,6 +359,8 @@ def show_comparison(console: Console, comparison: Comparison, files: Sequence[Pa
             cells.append(f"[bold]{entry.ms:.3g} ms[/]{noise}\n[dim]{dearest}[/]")
         table.add_row(model, f"{size / 1e6:.4g}", *cells)
     console.print(table)
+    for upset in comparison.upsets():
+        console.print(str(upset), highlight=False)
     _show_files(console, files)
 
 
