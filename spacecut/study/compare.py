@@ -23,6 +23,7 @@ __all__ = ["Comparison", "ModelOnPlatform", "Upset", "compare"]
 _SECONDS = 30.0
 _BLAMED = 3
 """So many kinds of operators are blamed for an upset, those that add most."""
+_PLAIN = ("none", "relu", "relu6")  # next to free nearly everywhere (finding 3)
 _SURE = 2.0  # standard deviations that a difference must exceed
 
 
@@ -35,7 +36,8 @@ class ModelOnPlatform:
         version: The platform with its version and machine.
         ms: Latency end to end; None where it did not run.
         noise: Relative standard deviation between quiet runs; NaN where there was one.
-        by_kind: Milliseconds by kind of operator with its activation, the dearest first.
+        by_kind: Milliseconds by kind of operator, the dearest first; a kind with another activation than ReLU and ReLU6
+            is one of its own.
         problem: Why it did not run; empty where it did.
     """
 
@@ -161,6 +163,6 @@ def _kind(operator: Operator) -> str:
     """What an operator is called; a gate is part of every squeeze-and-excitation."""
     if operator.kind == "activation":
         return operator.activation
-    if operator.activation == "none" or operator.reduced:
+    if operator.activation in _PLAIN or operator.reduced:
         return operator.kind
     return f"{operator.kind} with {operator.activation}"
