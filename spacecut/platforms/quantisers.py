@@ -112,8 +112,7 @@ def quantised_openvino(
 
     nncf.set_log_level(logging.ERROR)
     options = nncf.AdvancedQuantizationParameters(disable_bias_correction=not correct_biases)
-    names = [node.get_friendly_name() for node in model.get_ops() if node.get_type_name() not in _NO_OPERATORS]
-    others = [name for name in names if owner(name) not in chosen]
+    others = _operators_of_others(model, chosen)
     with _quiet():
         return nncf.quantize(
             model,
@@ -122,6 +121,23 @@ def quantised_openvino(
             ignored_scope=nncf.IgnoredScope(names=others) if others else None,
             advanced_parameters=options,
         )
+
+
+def _operators_of_others(model: openvino.Model, chosen: Collection[int]) -> list[str]:
+    """Names of all operators of an OpenVINO model that belong to other nodes of the network than those chosen.
+
+    What OpenVINO added without a name belongs to the node whose value it reads.
+    """
+    owners: dict[str, int | None] = {}
+    names = []
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name()
+        read = [value.get_source_output().get_node().get_friendly_name() for value in node.inputs()]
+        known = (number for number in (owner(name), *map(owners.get, read)) if number is not None)
+        owners[name] = next(known, None)
+        if node.get_type_name() not in _NO_OPERATORS and owners[name] is not None and owners[name] not in chosen:
+            names.append(name)
+    return names
 
 
 def tflite_quantiser_lacking() -> str:
