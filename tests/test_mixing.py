@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import itertools
+import json
 from collections import Counter
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import onnx
@@ -13,6 +15,7 @@ import pytest
 from models import Cost, GivenProfile, enumerated, latencies, space_of
 
 import spacecut
+from spacecut.cli import main
 from spacecut.cut import cut, mix
 from spacecut.errors import InputError, MeasurementError, PlatformUnavailable
 from spacecut.measure import Protocol, Worker
@@ -260,3 +263,40 @@ def test_mixed_spaces_are_profiled_cut_and_verified(name: str, tmp_path: Path) -
     assert all("platform" in choice.candidates for choice in reduction.space.choices)
     reduction.save(tmp_path / "cut")
     assert spacecut.load_space(tmp_path / "cut" / "reduced.yaml").size == reduction.space.size
+
+
+def told(capsys: pytest.CaptureFixture[str], *arguments: object) -> dict[str, Any]:
+    with pytest.raises(SystemExit) as ended:
+        main([*map(str, arguments), "--json"])
+    assert not ended.value.code
+    content: dict[str, Any] = json.loads(capsys.readouterr().out)
+    return content
+
+
+@pytest.mark.parametrize("name", ["onnxruntime", "openvino"])
+def test_every_command_reads_what_was_mixed(
+    name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    mixing(name)
+    monkeypatch.chdir(tmp_path)
+    spacecut.save_space(space_of({}, SEPARABLE), "space.yaml")
+    content = told(capsys, "cut", "space.yaml", "-p", name, "--mix", "int8", "-o", "cut", "--budget", "60")
+    assert content["full_size"] == "16"
+    assert set(content["kept"]) == {f"precision{n}" for n in range(4)}
+    assert told(capsys, "score", "cut")["size"] == content["reduced_size"]
+    assert told(capsys, "check-certificate", "cut")["holds"]
+    assert len(told(capsys, "verify", "cut", "--samples", "2")["pairs"]) == 2
+    assert told(capsys, "cut", "cut/reduced.yaml", "-p", name)["full_size"] == content["reduced_size"]
+    told(capsys, "export", "cut", "--to", "optuna")
+
+
+def test_the_command_refuses_what_cannot_be_mixed(tmp_path: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    spacecut.save_space(space_of({}, SEPARABLE), tmp_path / "space.yaml")
+    for options, problem in {
+        ("-p", "onnxruntime:int8", "--mix", "int8"): "runs all operators in one precision",
+        ("-p", "onnxruntime", "--mix", "fp16"): "no precision 'fp16' to mix; use int8",
+    }.items():
+        with pytest.raises(SystemExit) as ended:
+            main(["cut", str(tmp_path / "space.yaml"), *options])
+        assert ended.value.code == 2
+        assert problem in " ".join(capsys.readouterr().err.split())
