@@ -75,6 +75,14 @@ def test_each_repeat_of_a_block_chooses_for_itself(tmp_path: Path) -> None:
     assert [c.name for c in again.restrict({"precision7": ["int8"]}).choices] == [c.name for c in space.choices]
 
 
+def test_precisions_stand_among_the_choices_in_order_of_execution() -> None:
+    width = {"candidates": [4, 8], "order": "larger"}
+    layers = [{"conv2d": {"out_channels": name, "kernel": 1}} for name in ("b", "a")]
+    space = mix(space_of({"a": width, "b": width, "c": width}, layers))
+    assert [choice.name for choice in space.choices] == ["b", "precision0", "a", "precision1", "c"]
+    assert len(mix(spacecut.load_space("metapruning/mobilenet_v1")).choices) == 13 + 28
+
+
 def test_what_cannot_be_mixed_is_refused() -> None:
     with pytest.raises(InputError, match="no precision 'int4' to mix; use int8"):
         mix(space_of({}, SEPARABLE), "int4")

@@ -7,11 +7,11 @@ that no conversion is asked for where nobody could gain by it, and each choice h
 
 from __future__ import annotations
 
-from typing import Any
-
 from spacecut.errors import InputError
 from spacecut.space import SearchSpace
+from spacecut.space.document import ChoiceDocument
 from spacecut.space.layers import PRECISIONS
+from spacecut.space.table import union
 from spacecut.space.walk import NETWORK_INPUT
 
 __all__ = ["mix"]
@@ -33,24 +33,27 @@ def mix(space: SearchSpace, precision: str = "int8") -> SearchSpace:
     """
     if precision not in _OTHERS:
         raise InputError(f"no precision {precision!r} to mix; use {', '.join(_OTHERS)}")
-    given = [layer.fields["precision"].values for layer in space.layers if "precision" in layer.fields]
-    if any((values != _PLATFORM).any() for values in given):
+    words = [layer.fields["precision"].values for layer in space.layers if "precision" in layer.fields]
+    if any((values != _PLATFORM).any() for values in words):
         raise InputError(f"{space.name}: its layers have precisions already; cut it without --mix")
+    given = space.document.choices
+    choices: dict[str, ChoiceDocument] = {}  # in the order in which layers ask for them: exact answers go along it
     names: list[str] = []
-    choices: dict[str, Any] = {}
+    count = 0
     for layer in space.layers:
+        for position in union((*layer.fields.values(), layer.active)):
+            name = space.choices[position].name
+            choices[name] = given[name]
         read = layer.inputs[0]
         followed = _PLATFORM if read == NETWORK_INPUT else names[read]
         if layer.kind in _WEIGHTED:
-            followed = f"{_NAME}{len(choices)}"
-            choices[followed] = {"candidates": [precision, _PLATFORM], "order": [[precision, _PLATFORM]]}
+            followed = f"{_NAME}{count}"
+            count += 1
+            if followed in given:
+                raise InputError(f"{space.name}: there is a choice {followed!r} already; give it another name")
+            choices[followed] = ChoiceDocument(candidates=[precision, _PLATFORM], order=[[precision, _PLATFORM]])
         names.append(followed)
-    if not choices:
+    if not count:
         raise InputError(f"{space.name}: no layer has weights; there is nothing to quantise")
-    document = space.document.model_dump()
-    if taken := sorted(choices.keys() & document["choices"].keys()):
-        raise InputError(f"{space.name}: there is a choice {taken[0]!r} already; give it another name")
-    document["choices"] |= choices
-    document["precisions"] = names
-    document["name"] = f"{space.name}, {precision} mixed in"
-    return SearchSpace(type(space.document).model_validate(document))
+    changed = {"choices": {**choices, **given}, "precisions": names, "name": f"{space.name}, {precision} mixed in"}
+    return SearchSpace(space.document.model_copy(update=changed))
