@@ -76,10 +76,10 @@ class Pair:
             network = self.network(what)
             layers = sum(word == "int8" for word in self.mixes[what].values())
             conversions = sum(operator.conversions for operator in network.operators)
-            noise = np.std(np.log(taken), ddof=1) if len(taken) > 1 else np.nan
+            noise = f" ± {np.std(np.log(taken), ddof=1):.1%}" if len(taken) > 1 else ""
             lines.append(
                 f"| {self.name} | {self.platform} | {what} | {layers} of {len(self.mixes[what])} | {conversions} | "
-                f"{predicted:.2f} ({low:.2f} to {high:.2f}) | {ms[what]:.2f} ± {noise:.1%} | "
+                f"{predicted:.2f} ({low:.2f} to {high:.2f}) | {ms[what]:.2f}{noise} | "
                 f"{ms[FLOAT] / ms[what]:.2f} | {ms[INT8] / ms[what]:.3f} |"
             )
         return lines
@@ -171,7 +171,8 @@ def main() -> None:
 layer with weights chooses between float32 and int8; what lies
 between follows the layer before it. Profiles of {asked.seconds:g} s. Measured: median of at least {asked.passes} passes
 in turn, quiet ones only, and the standard deviation between them; predicted with 90 % intervals. *Fewest int8*: the mix
-with the fewest layers in int8 that is predicted to be at most {SPARING - 1:.0%} slower than the fastest.
+with the fewest layers in int8, by a price for each, that is predicted to be at most {SPARING - 1:.0%} slower than the
+fastest. Conversions: how many times an operator reads what another precision gave.
 
 | network | platform | mix | layers in int8 | conversions | predicted, ms | measured, ms | × float32 | × int8 |
 |---|---|---|---|---|---|---|---|---|
