@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-stages bench-int8 bench-metapruning bench-nni \
+  bench-search bench-stages bench-int8 bench-mixing bench-metapruning bench-nni \
   bench-operator-tables clean
 
 demo: .venv/base
@@ -49,6 +49,9 @@ bench-search: .venv/all
 
 bench-int8: .venv/all
 	$(BIN)/python benchmarks/int8.py
+
+bench-mixing: .venv/all
+	$(BIN)/python benchmarks/mixing.py
 
 bench-metapruning: .venv/all
 	$(BIN)/python benchmarks/metapruning.py

@@ -295,6 +295,20 @@ def test_what_was_only_measured_alone_may_cost_nothing_where_it_can_be_fused() -
     assert costs.measured.tolist() == [1, 0]
 
 
+def test_what_was_never_converted_as_often_costs_about_as_much_as_where_it_was_converted_most_like_it() -> None:
+    eight = dataclasses.replace(CONV, precision="int8")
+    networks = [((CONV, (-1,)), (eight, (0,))), ((CONV, (-1,)), (eight, (0,)), (CONV, (1,)))]
+    runs = []
+    for wired, times in zip(networks, ([2.0, 1.0], [2.0, 1.5, 1.0]), strict=True):
+        key = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs in wired), len(wired) - 1).key
+        told = {place: (ms, ms) for place, ms in enumerate(times)}
+        runs.append(Run(Task(key, True, 0), "", 1.0, (5.0,), told, (5.0,)))
+    asked = [dataclasses.replace(one, conversions=n) for one in (CONV, eight) for n in (0, 1, 2)]
+    costs = estimate(gather(runs), encode(asked))
+    assert costs.mean.tolist() == pytest.approx([1.0, 2.0, 2.0, 1.0, 1.5, 1.5])
+    assert costs.measured.tolist() == [1, 2, 0, 1, 1, 0]
+
+
 def test_irregular_steps_are_learnt() -> None:
     """At no block's multiples, as compilers for accelerators make them."""
     edges = np.asarray([13, 22, 45, 51, 77])

@@ -64,8 +64,10 @@ def exact() -> np.ndarray:
 
 
 def test_onnxruntime(exact: np.ndarray) -> None:
-    model = quantised_onnx(build_onnx(network(), native_hardswish=False), calibration_arrays(network(), 1))
-    assert model == quantised_onnx(build_onnx(network(), native_hardswish=False), calibration_arrays(network(), 1))
+    model = quantised_onnx(build_onnx(network(), native_hardswish=False), calibration_arrays(network(), 1), range(8))
+    assert model == quantised_onnx(
+        build_onnx(network(), native_hardswish=False), calibration_arrays(network(), 1), range(8)
+    )
     kinds = [node.op_type for node in onnx.load_from_string(model).graph.node]
     assert kinds.count("QuantizeLinear") > 8
     assert LEAST_DECIBELS < decibels(exact, run_onnx(model, input_array(network(), 1))) < 60
@@ -75,7 +77,7 @@ def test_openvino(exact: np.ndarray) -> None:
     openvino = pytest.importorskip("openvino")
     pytest.importorskip("nncf")
     core = openvino.Core()
-    model = quantised_openvino(core.read_model(build_onnx(network())), calibration_arrays(network(), 1))
+    model = quantised_openvino(core.read_model(build_onnx(network())), calibration_arrays(network(), 1), range(8))
     assert os.environ["NNCF_CI"]  # it reports nothing to anyone
     kinds = [node.get_type_name() for node in model.get_ops()]
     assert kinds.count("FakeQuantize") > 8

@@ -17,7 +17,7 @@ from spacecut.errors import InputError
 from spacecut.operators import ABSENT, INPUT, ZERO, Network, Node, Operator, Workload, expand
 from spacecut.operators.operator import KIND_NAMES, decode, encode
 from spacecut.space import SearchSpace
-from spacecut.space.layers import ACTIVATIONS
+from spacecut.space.layers import ACTIVATIONS, PRECISIONS
 from spacecut.space.walk import NETWORK_INPUT
 
 quick = settings(deadline=None, max_examples=60)
@@ -139,6 +139,7 @@ def operators(draw: st.DrawFn) -> Operator:
         activation=draw(st.sampled_from(ACTIVATIONS)),
         reduced=draw(sizes) if kind == "squeeze_excite" else 0,
         inputs=draw(st.integers(1, 9)) if kind == "add" else 1,
+        precision=draw(st.sampled_from(PRECISIONS)), conversions=draw(st.integers(0, 3)),
     )  # fmt: skip
 
 
@@ -269,3 +270,34 @@ def test_what_only_one_activation_or_sum_reads_may_be_fused_with_it() -> None:
     network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 10)
     assert [operator.fusable for operator in network.operators] == [fusable for _, _, fusable in wired]
     assert Network.single(network.operators[1]) == Network.single(relu)
+
+
+def test_who_reads_in_another_precision_is_counted_where_the_value_comes_from() -> None:
+    own, eight = Operator("conv2d", 4, 6, 6, 4), Operator("conv2d", 4, 6, 6, 4, precision="int8")
+    pair, other = (Operator("add", 4, 6, 6, 4, inputs=2, precision=word) for word in ("platform", "int8"))
+    wired = [
+        (own, (INPUT,), 0, 0),
+        (own, (0,), 0, 2),
+        (eight, (1,), 0, 0),
+        (other, (1, 2), 1, 1),  # one of its convolutions is of its precision, and read by nothing else
+        (eight, (3,), 0, 1),
+        (pair, (3, 4), 0, 1),  # both are of the other
+        (eight, (5,), 0, 0),  # the network's output is converted whatever reads it
+    ]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, *_ in wired), 6)
+    for operator, (_, _, fusable, conversions) in zip(network.operators, wired, strict=True):
+        assert (operator.fusable, operator.conversions) == (fusable, conversions), str(operator)
+
+
+@given(documents(), st.data())
+@quick
+def test_precisions_agree_with_the_networks(document: dict[str, Any], data: st.DataObject) -> None:
+    """Of random architectures of random spaces whose layers are of fixed or chosen precisions."""
+    plain = space_of(document)
+    words = [data.draw(st.sampled_from(["platform", "int8", "p", "q"])) for _ in plain.layers]
+    two = {"candidates": ["int8", "platform"], "order": [["int8", "platform"]]}
+    workload = expanded({**document, "choices": document["choices"] | {"p": two, "q": two}, "precisions": words})
+    for numbers in workload.space.sample(24, 0):
+        network = network_of(workload, numbers)
+        if network is not None:
+            assert operators_of(workload, numbers) == Counter(network.operators)

@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from spacecut.cli.output import PLATFORM_FORM, Json, emit, estimated_by, out, progress, recorded_json
-from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, read_rules, regrid
+from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, mix, read_rules, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
 from spacecut.integrations.opening import open_space
@@ -110,6 +110,12 @@ def cut(
         bool,
         typer.Option("--regrid", help="Add the widths on the platform's steps that the grid misses; measures twice."),
     ] = False,
+    mixed: Annotated[
+        str | None,
+        typer.Option(
+            "--mix", help="Also choose, layer by layer, between the platform's fp32 and this: int8.", show_default=False
+        ),
+    ] = None,
     threads: Threads = 1,
     batch: Batch = 1,
     store: StoreUrl = DEFAULT_STORE,
@@ -127,7 +133,7 @@ def cut(
     bounds = max_latency or None
     if bounds is not None and len(bounds) not in (1, len(platforms)):
         raise InputError(f"--max-latency is given {len(bounds)} times for {len(platforms)} platforms; give one, or all")
-    space_given = open_space(space)
+    space_given = open_space(space) if mixed is None else _mixed(open_space(space), mixed, platforms, threads, batch)
     asked: dict[str, Any] = {
         "tolerance": TOLERANCE if tolerance is None else tolerance,
         "target_size": None if target_size is None else _size(target_size),
@@ -193,6 +199,15 @@ def _profiled(
         return profile_space(
             subject, platform, threads=threads, batch=batch, store=store, budget=Budget(budget), progress=told
         )
+
+
+def _mixed(space: SearchSpace, precision: str, platforms: list[str], threads: int, batch: int) -> SearchSpace:
+    """The space with precisions to choose; a platform that cannot mix them is told before anything is measured."""
+    result = mix(space, precision)
+    for name in platforms:
+        if not Path(name).is_file():
+            get_platform(name, threads, batch).check_mixing()
+    return result
 
 
 def _size(text: str) -> int:

@@ -3,6 +3,7 @@
 from spacecut.cut.certificate import Certificate
 from spacecut.cut.check import Check, check_certificate
 from spacecut.cut.cutting import TOLERANCE, cut
+from spacecut.cut.mixing import mix
 from spacecut.cut.reduction import Decision, Outcome, Reduction, load_reduction, saved
 from spacecut.cut.regrid import Gain, gain, regrid
 from spacecut.cut.rules import Rule, RuleBook, read_rules
@@ -21,6 +22,7 @@ __all__ = [
     "cut",
     "gain",
     "load_reduction",
+    "mix",
     "read_rules",
     "regrid",
     "saved",

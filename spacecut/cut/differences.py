@@ -9,13 +9,14 @@ from spacecut.operators.operator import COLUMNS
 
 __all__ = ["FINDINGS", "differences"]
 
-FINDINGS = {"channels": 1, "operators": 2, "activations": 3, "kernels": 4}
+FINDINGS = {"channels": 1, "operators": 2, "activations": 3, "kernels": 4, "precisions": 5}
 """Which finding of the study (Tang et al., MLSys 2021) drops a candidate that differs from a better one in this."""
 _COLUMNS = {
     "channels": ("in_channels", "out_channels", "groups", "reduced"),
     "operators": ("kind", "inputs", "fusable", "height", "width", "stride"),
     "activations": ("activation",),
     "kernels": ("kernel",),
+    "precisions": ("precision", "conversions"),
 }
 
 

@@ -53,7 +53,8 @@ class Decision:
         noise_ms: Standard error of ``slowdown_ms``.
         worst_ms: What it costs more in the worst context.
         platform: Where the numbers are from.
-        differs_in: What tells the candidate from that one: channels, operators, activations, kernels.
+        differs_in: What tells the candidate from that one: channels, operators, activations, kernels,
+            precisions.
         rule: The rule of a behaviour study that it falls by, or that says the same as the measurement; else empty.
     """
 

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spacecut.errors import InputError
 from spacecut.operators import ABSENT, Workload
-from spacecut.operators.operator import COLUMNS, KIND_NAMES
+from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES
 from spacecut.space.layers import ACTIVATIONS
 
 __all__ = ["RULES_FILE", "Against", "Rule", "RuleBook", "against", "level", "read_rules", "write_rules"]
@@ -31,7 +31,7 @@ _KIND, _IN, _OUT, _KERNEL, _ACTIVATION = (
     COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "kernel", "activation")
 )
 _CHANNELS = [COLUMNS.index(name) for name in ("in_channels", "out_channels", "groups", "reduced")]
-_FUSABLE = COLUMNS.index("fusable")
+_CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
 _CONVOLUTIONS = tuple(KIND_NAMES.index(kind) for kind in ("conv2d", "depthwise_conv2d"))
 _GATED = KIND_NAMES.index("squeeze_excite")
 
@@ -217,8 +217,8 @@ def _places(workload: Workload, position: int) -> np.ndarray:
 
 
 def _labels(rows: np.ndarray) -> np.ndarray:
-    """The same number for operators that are the same but for what they may be fused with."""
-    kept = np.delete(rows, _FUSABLE, axis=1)
+    """The same number for operators that are the same but for the network around them."""
+    kept = np.delete(rows, _CONTEXT, axis=1)
     return np.asarray(np.unique(kept, axis=0, return_inverse=True)[1].ravel())
 
 

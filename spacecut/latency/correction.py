@@ -22,10 +22,11 @@ from spacecut.errors import InputError
 from spacecut.latency.estimator import Costs, estimate
 from spacecut.latency.evidence import Evidence
 from spacecut.operators import Network
-from spacecut.operators.operator import encode, family_columns
+from spacecut.operators.operator import COLUMNS, encode, family_columns
 
 __all__ = ["Correction", "corrected_costs", "held_out_error"]
 
+_CONVERSIONS = COLUMNS.index("conversions")
 _FEWEST = 8  # networks that tell an error
 _FOLDS = 4
 _LEAST_SHARE = 0.1
@@ -228,6 +229,9 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray
     known = np.isin(family, family[:seen])
     growth = np.where(known, logarithm - typical[family], 0.0)
     columns, groups = [np.ones(len(rows)), mean, mean * growth], ["call", "all", "growth"]
+    if rows[:seen, _CONVERSIONS].any():  # each is a call of its own
+        columns.append(rows[:, _CONVERSIONS] * 1.0)
+        groups.append("call")
     for kind in np.unique(kinds[:seen]):
         columns += [(kinds == kind) * 1.0, mean * (kinds == kind)]
         groups += ["call", "kind"]

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from spacecut.errors import InputError
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smooth, stepped, with_classes
-from spacecut.operators.operator import COLUMNS, KIND_NAMES, decode, family_columns
+from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns
 
 __all__ = ["Costs", "estimate"]
 
@@ -28,9 +28,8 @@ _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _ROUNDING = 1e-9  # relative errors of so little are no errors
 _MAD = 1.4826  # median absolute deviation to standard deviation
 
-_KIND, _IN, _OUT, _REDUCED, _FUSABLE = (
-    COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced", "fusable")
-)
+_KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
+_CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
 _TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 
 
@@ -53,6 +52,7 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
     """Costs of the operators in the rows ``wanted``.
 
     What may be fused with its neighbour, and was only ever measured alone, costs anything up to what it costs alone.
+    What has to be converted for more readers, or for fewer, than was ever measured, costs about the same.
 
     Raises:
         InputError: An operator belongs to a family of which nothing was measured; it is named.
@@ -66,18 +66,40 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
         asked = np.flatnonzero(inverse == number)
         rows = wanted[asked]
         chosen = (known_families == family_columns(rows[:1])).all(axis=1)[evidence.number]
-        if alone := not chosen.any():
-            rows = np.where(np.arange(len(COLUMNS)) == _FUSABLE, 0, rows)
+        if elsewhere := not chosen.any():
+            rows = _as_measured(evidence.rows, rows)
             chosen = (known_families == family_columns(rows[:1])).all(axis=1)[evidence.number]
-        if not chosen.any():
-            raise InputError(f"nothing was measured of the operator {decode(wanted[asked[0]])} or any like it")
         mean[asked], error[asked], measured[asked] = _family(
             evidence.rows[evidence.number[chosen]], evidence.cost[chosen], evidence.pass_error[chosen], rows
         )
-        if alone:
+        if elsewhere:
             error[asked] = np.maximum(error[asked], _UNFITTED * mean[asked])
             measured[asked] = 0
     return Costs(mean, error, measured)
+
+
+def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """Operators of one family in the context nearest to theirs in which any of it was measured.
+
+    Raises:
+        InputError: None was measured.
+    """
+    fusable, conversions = rows[0, _CONTEXT]
+    alike = (_without_context(known) == _without_context(rows[:1])).all(axis=1)
+    found = known[alike][:, _CONTEXT]
+    found = found[(found[:, 0] == fusable) | (found[:, 0] == 0)]
+    if not len(found):
+        raise InputError(f"nothing was measured of the operator {decode(rows[0])} or any like it")
+    result = rows.copy()
+    result[:, _CONTEXT] = found[np.lexsort((np.abs(found[:, 1] - conversions), found[:, 0] != fusable))[0]]
+    return result
+
+
+def _without_context(rows: np.ndarray) -> np.ndarray:
+    """The columns that tell families apart, whatever the network around."""
+    rows = rows.copy()
+    rows[:, _CONTEXT] = 0
+    return family_columns(rows)
 
 
 def _widths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:

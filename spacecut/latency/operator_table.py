@@ -8,6 +8,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 
@@ -20,7 +21,7 @@ from spacecut.latency.model import LatencyModel
 from spacecut.latency.operator_json import read_json_rows
 from spacecut.latency.recorded import CostTable, RecordedPlatform
 from spacecut.operators import Operator, expand
-from spacecut.operators.operator import COLUMNS, KIND_NAMES, decode, encode, family_columns
+from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, encode, family_columns
 from spacecut.space import SearchSpace
 from spacecut.space.architectures import Rows, read_rows
 from spacecut.space.layers import ACTIVATIONS, KINDS
@@ -148,7 +149,7 @@ def fit_operators(space: SearchSpace, table: OperatorTable, without: Sequence[st
         raise InputError(f"there is no kind of operator {strange[0]!r}; {hint(strange[0], KIND_NAMES)}")
     workload = expand(space)
     rows = workload.rows.copy()
-    rows[:, COLUMNS.index("fusable")] = 0  # alone, they have nothing to be fused with
+    rows[:, [COLUMNS.index(name) for name in CONTEXT]] = 0  # alone, they have no network around
     if not table.activations:
         fusing = np.isin(rows[:, _KIND], [KIND_NAMES.index(kind) for kind in _FUSING])
         rows[fusing, _ACTIVATION] = ACTIVATIONS.index("none")
@@ -230,7 +231,7 @@ def _operator(values: Mapping[str, str]) -> Operator:
     activation = values.get("activation") or str(KINDS[kind].defaults.get("activation", "none"))
     if activation not in ACTIVATIONS:
         raise InputError(f"there is no activation {activation!r}; {hint(activation, ACTIVATIONS)}")
-    numbers = {"inputs": 2} if kind == "add" else {}
+    numbers: dict[str, Any] = {"inputs": 2} if kind == "add" else {}
     for name, text in values.items():
         if name in ("kind", "activation") or not text:
             continue

@@ -24,16 +24,22 @@ def covering_sample(space: SearchSpace, count: int, seed: int = 0) -> np.ndarray
 
     Each choice runs through its candidates again and again (a Latin hypercube over finite sets), so any prefix is
     balanced too. Were the choices independent, all architectures of a large space would be about as large as the mean.
-    So candidates that are ordered by size follow a common lean of their architecture, as by a Gaussian copula
-    (Nelsen, An Introduction to Copulas, ch. 2), and the networks cover the whole range of sizes.
+    So candidates that are ordered by size, or listed from the worst to the best, follow a common lean of their
+    architecture, as by a Gaussian copula (Nelsen, An Introduction to Copulas, ch. 2), and the networks cover the whole
+    range of sizes. Those listed from the worst to the best stand in the first architectures in that order, so that all
+    precisions, say, are seen without any other beside them.
     """
     generator = np.random.default_rng(seed)
     lean = generator.standard_normal(count)
     columns = []
     for choice in space.choices:
-        common = COMMON if choice.order == "larger" else 0.0
+        listed = choice.order == (choice.candidates,)
+        common = COMMON if choice.order == "larger" or listed else 0.0
         key = np.sqrt(common) * lean + np.sqrt(1 - common) * generator.standard_normal(count)
-        columns.append(_balanced(key, len(choice.candidates)))
+        column = _balanced(key, len(choice.candidates))
+        if listed:  # each comes once among them, now as before
+            column[: len(choice.candidates)] = np.arange(len(choice.candidates))[:count]
+        columns.append(column)
     return np.stack(columns, axis=1) if columns else np.zeros((1, 0), dtype=np.int64)
 
 

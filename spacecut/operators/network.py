@@ -59,7 +59,7 @@ class Network:
 
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
-        """The nodes' operators, told apart by what they may be fused with."""
+        """The nodes' operators, told apart by what they may be fused with and by who reads them in what precision."""
         reads = Counter(source for node in self.nodes for source in node.inputs)
         reads[self.output] += 1
         alone = {
@@ -67,9 +67,16 @@ class Network:
             for position, node in enumerate(self.nodes)
             if fuses(node.operator.kind, node.operator.activation) and reads[position] == 1
         }
+        fusable, conversions = [0] * len(self.nodes), [0] * len(self.nodes)
+        for position, node in enumerate(self.nodes):
+            for source in node.inputs:
+                if source >= 0 and self.nodes[source].operator.precision != node.operator.precision:
+                    conversions[source] += 1
+                elif source in alone and node.operator.kind in FUSABLE:
+                    fusable[position] += 1
         return tuple(
-            replace(node.operator, fusable=sum(s in alone for s in node.inputs) if node.operator.kind in FUSABLE else 0)
-            for node in self.nodes
+            replace(node.operator, fusable=fused, conversions=converted)
+            for node, fused, converted in zip(self.nodes, fusable, conversions, strict=True)
         )
 
     @cached_property
@@ -87,7 +94,7 @@ class Network:
     @classmethod
     def single(cls, operator: Operator) -> Network:
         """The network of one operator alone; several inputs are all the network's input."""
-        operator = replace(operator, fusable=0)
+        operator = operator.alone
         if operator.kind == "concat":
             operator = replace(operator, out_channels=operator.in_channels * operator.inputs)
         return cls(operator.input_shape, (Node(operator, (INPUT,) * operator.inputs),), 0)

@@ -2,23 +2,26 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.space.layers import ACTIVATIONS, KINDS
+from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
-__all__ = ["COLUMNS", "Operator", "decode", "encode", "family_columns", "macs"]
+__all__ = ["COLUMNS", "CONTEXT", "Operator", "decode", "encode", "family_columns", "macs"]
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
 COLUMNS = (
     "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
-    "reduced", "inputs", "dilation", "fusable",
+    "reduced", "inputs", "dilation", "precision", "fusable", "conversions",
 )  # fmt: skip
-"""The columns of an operator array; ``kind`` and ``activation`` hold positions in their lists of names."""
+"""The columns of an operator array; ``kind``, ``activation`` and ``precision`` hold positions in lists of names."""
+
+CONTEXT = ("fusable", "conversions")
+"""Columns that follow from the network around an operator (:attr:`Network.operators`)."""
 
 FUSABLE = ("activation", "add")
 """Kinds that runtimes may fuse with what they read."""
@@ -43,8 +46,12 @@ class Operator:
         reduced: Channels inside a squeeze-and-excitation, else 0.
         inputs: How many inputs are summed, stacked or set side by side, else 1.
         dilation: Of convolutions: how far apart the pixels of a window lie.
-        fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions that nothing else reads, so
-            that a runtime may do both at once. It follows from the network around (:attr:`Network.operators`).
+        precision: ``int8``, or ``platform`` for the platform's own.
+        fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions of its precision that nothing
+            else reads, so that a runtime may do both at once. It follows from the network around
+            (:attr:`Network.operators`), as the next one does.
+        conversions: How many times operators of another precision read its output. What converts it is charged to
+            it (see :mod:`~spacecut.platforms.attribution`).
     """
 
     kind: str
@@ -59,7 +66,9 @@ class Operator:
     reduced: int = 0
     inputs: int = 1
     dilation: int = 1
+    precision: str = PRECISIONS[0]
     fusable: int = 0
+    conversions: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -72,6 +81,11 @@ class Operator:
         if self.kind in ("linear", "global_avg_pool"):
             return self.out_channels, 1, 1
         return self.out_channels, -(-self.height // self.stride), -(-self.width // self.stride)
+
+    @property
+    def alone(self) -> Operator:
+        """The operator without what follows from the network around."""
+        return replace(self, fusable=0, conversions=0)
 
     def __str__(self) -> str:
         channels = str(self.in_channels)
@@ -90,6 +104,10 @@ class Operator:
             text += f" d{self.dilation}"
         if self.fusable:
             text += f" f{self.fusable}"
+        if self.conversions:
+            text += f" c{self.conversions}"
+        if self.precision != PRECISIONS[0]:
+            text += f" {self.precision}"
         return text if self.activation == "none" else f"{text} {self.activation}"
 
     @classmethod
@@ -105,12 +123,14 @@ class Operator:
             height, _, width = size.removeprefix("@").partition("x")
             letters = {
                 "k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
-                "f": "fusable",
+                "f": "fusable", "c": "conversions",
             }  # fmt: skip
             fields: dict[str, Any] = {}
             for part in rest:
                 if part in ACTIVATIONS:
                     fields["activation"] = part
+                elif part in PRECISIONS:
+                    fields["precision"] = part
                 else:
                     fields[letters[part[0]]] = int(part[1:])
             if kind not in KIND_NAMES:
@@ -125,7 +145,8 @@ def encode(operators: list[Operator]) -> np.ndarray:
     rows = [
         (
             KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
-            ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.dilation, o.fusable,
+            ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.dilation,
+            PRECISIONS.index(o.precision), o.fusable, o.conversions,
         )
         for o in operators
     ]  # fmt: skip
@@ -135,7 +156,8 @@ def encode(operators: list[Operator]) -> np.ndarray:
 def decode(row: np.ndarray) -> Operator:
     """One row of an operator array as an :class:`Operator`."""
     fields: dict[str, Any] = {name: int(value) for name, value in zip(COLUMNS, row, strict=True)}
-    words = {"kind": KIND_NAMES[fields["kind"]], "activation": ACTIVATIONS[fields["activation"]]}
+    lists = {"kind": KIND_NAMES, "activation": ACTIVATIONS, "precision": PRECISIONS}
+    words = {name: listed[fields[name]] for name, listed in lists.items()}
     return Operator(**(fields | words))
 
 

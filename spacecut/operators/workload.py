@@ -8,18 +8,20 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 
 from spacecut.errors import InputError
+from spacecut.operators.conversions import converted_reads
 from spacecut.operators.effects import effects_of
-from spacecut.operators.fusion import fusable_inputs, selects
+from spacecut.operators.fusion import fusable_inputs
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
+from spacecut.operators.reading import selects
 from spacecut.space import SearchSpace
-from spacecut.space.layers import ACTIVATIONS, KINDS
+from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 from spacecut.space.place import placed
 from spacecut.space.table import MAX_CONDITION, Table, combinations, combine, constant, held, union
 from spacecut.space.walk import NETWORK_INPUT, Layer
@@ -122,7 +124,7 @@ class Workload:
                 if number == ABSENT:
                     value[position] = live[0] if live else sources[0]
                 else:
-                    nodes.append(Node(replace(self.operators[number], fusable=0), live or sources))
+                    nodes.append(Node(self.operators[number].alone, live or sources))
                     value[position] = len(nodes) - 1
         output = value[len(self.space.layers) - 1]
         if output < 0:
@@ -136,11 +138,11 @@ def expand(space: SearchSpace) -> Workload:
     local: list[tuple[int, Table]] = []
     live, exact = _live(space.layers)
     there = [_there(layer, space.layers) for layer in space.layers]
-    fusable = fusable_inputs(space.layers, there, live)
+    context = (fusable_inputs(space.layers, there, live), converted_reads(space.layers, there, live))
     for position, layer in enumerate(space.layers):
         if KINDS[layer.kind].computes:
             with placed((layer.name,)):
-                columns = [*_columns(layer, space), fusable[position]]
+                columns = [*_columns(layer, space), *(column[position] for column in context)]
                 assert len(columns) == len(COLUMNS)
                 needed = live[position]
                 if combinations((*columns, there[position], needed)) > MAX_FACTOR:
@@ -253,11 +255,12 @@ def _summed(layer: Layer, layers: Sequence[Layer]) -> Table:
 
 
 def _columns(layer: Layer, space: SearchSpace) -> list[Table]:
-    """The operator columns of a layer as tables, all but the last."""
+    """The operator columns of a layer as tables, all but its context."""
     one, nothing = constant(np.int64(1)), constant(np.int64(0))
     fields = layer.fields
     activation = fields.get("activation", constant("none"))
-    code = Table(activation.scope, _positions(activation.values))
+    code = Table(activation.scope, _positions(activation.values, ACTIVATIONS))
+    precision = Table(fields["precision"].scope, _positions(fields["precision"].values, PRECISIONS))
     channels, height, width = layer.input_shape
     groups = fields.get("groups", one)
     inputs = one
@@ -271,12 +274,12 @@ def _columns(layer: Layer, space: SearchSpace) -> list[Table]:
     kind = constant(np.int64(KIND_NAMES.index(layer.kind)))
     return [
         kind, channels, height, width, layer.shape[0], fields.get("kernel", one), fields.get("stride", one), groups,
-        code, fields.get("reduced", nothing), inputs, fields.get("dilation", one),
+        code, fields.get("reduced", nothing), inputs, fields.get("dilation", one), precision,
     ]  # fmt: skip
 
 
-def _positions(words: np.ndarray) -> np.ndarray:
-    names = np.asarray(ACTIVATIONS)
+def _positions(words: np.ndarray, listed: Sequence[str]) -> np.ndarray:
+    names = np.asarray(listed)
     sorter = np.argsort(names)
     return np.asarray(sorter[np.searchsorted(names, words, sorter=sorter)])
 

@@ -11,7 +11,10 @@ _OWNER = re.compile(r"(?:^|[^A-Za-z0-9])n(\d+)\.")
 
 
 def owner(name: str) -> int | None:
-    """The network node whose prefix ``n<position>.`` a runtime's node name carries; the last one of a fused name."""
+    """The network node whose prefix ``n<position>.`` a runtime's node name carries; the last one of a fused name.
+
+    ONNX Runtime names what quantises or dequantises a value after the value, so it belongs to the node that gives it.
+    """
     found = _OWNER.findall(name)
     return int(found[-1]) if found else None
 

@@ -1,4 +1,4 @@
-"""ONNX Runtime on the CPU, in float32 and statically quantised int8, with node times from its own profiler."""
+"""ONNX Runtime on the CPU, in float32, statically quantised int8 or both, with node times from its own profiler."""
 
 from __future__ import annotations
 
@@ -23,6 +23,8 @@ if TYPE_CHECKING:
 __all__ = ["OnnxRuntime"]
 
 _SUFFIX = "_kernel_time"
+_NOT_MIXED = ["WeightBiasQuantization"]
+"""Optimisers that would put an operator in float32 into int8 where it stands between two that are."""
 
 
 class OnnxRuntime(Platform):
@@ -30,6 +32,7 @@ class OnnxRuntime(Platform):
 
     runtime = "onnxruntime"
     tells_node_times = True
+    mixes = True
 
     @classmethod
     def status(cls) -> Status:
@@ -45,25 +48,32 @@ class OnnxRuntime(Platform):
     def _built(self, network: Network, samples: Sequence[np.ndarray]) -> bytes:
         # It has no HardSwish of its own; written as two nodes, both keep the names that their times are charged by.
         model = build_onnx(network, self.batch, native_hardswish=False)
-        return quantised_onnx(model, samples) if self.precision == "int8" else model
+        chosen = self.in_int8(network)
+        return quantised_onnx(model, samples, chosen) if chosen else model
 
     def load(self, network: Network, nodes: bool = False) -> Program:
-        import onnxruntime
 
         options = self._options()
         folder = tempfile.TemporaryDirectory(prefix="spacecut-") if nodes else None
         if folder is not None:
             options.enable_profiling = True
             options.profile_file_prefix = str(Path(folder.name) / "profile")
-        session = onnxruntime.InferenceSession(self.model(network), options, providers=["CPUExecutionProvider"])
+        session = self._session(network, self.model(network), options)
         return _Session(session, input_array(network, self.batch), folder)
 
     def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
+        session = self._session(network, self._built(network, self.batches(calibration)), self._options())
+        return as_images(network, [session.run(None, {"input": values})[0] for values in self.batches(inputs)])
+
+    def _session(
+        self, network: Network, model: bytes, options: onnxruntime.SessionOptions
+    ) -> onnxruntime.InferenceSession:
         import onnxruntime
 
-        model = self._built(network, self.batches(calibration))
-        session = onnxruntime.InferenceSession(model, self._options(), providers=["CPUExecutionProvider"])
-        return as_images(network, [session.run(None, {"input": values})[0] for values in self.batches(inputs)])
+        without = _NOT_MIXED if self.mixed(network) else None
+        return onnxruntime.InferenceSession(
+            model, options, providers=["CPUExecutionProvider"], disabled_optimizers=without
+        )
 
     def _options(self) -> onnxruntime.SessionOptions:
         import onnxruntime

@@ -1,8 +1,8 @@
-"""OpenVINO on the CPU, in float32 and int8 by NNCF, with node times from its performance counters."""
+"""OpenVINO on the CPU, in float32, int8 by NNCF or both, with node times from its performance counters."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from functools import lru_cache
 from typing import TYPE_CHECKING
 
@@ -22,6 +22,7 @@ __all__ = ["OpenVino"]
 
 # The capabilities of a CPU say which precisions it can really run: a hint alone is accepted, and then emulated.
 _PRECISIONS = {"FP32": "fp32", "INT8": "int8"}
+_QUANTISES = "/fq_"  # in the name of what NNCF puts in
 
 
 class OpenVino(Platform):
@@ -30,6 +31,7 @@ class OpenVino(Platform):
     runtime = "openvino"
     tells_node_times = True
     quantiser = "nncf"
+    mixes = True
 
     @classmethod
     def status(cls) -> Status:
@@ -50,7 +52,8 @@ class OpenVino(Platform):
 
     def _built(self, network: Network, samples: Sequence[np.ndarray], correct_biases: bool) -> openvino.Model:
         model = _core().read_model(build_onnx(network, self.batch))
-        return quantised_openvino(model, samples, correct_biases) if self.precision == "int8" else model
+        chosen = self.in_int8(network)
+        return quantised_openvino(model, samples, chosen, correct_biases) if chosen else model
 
     def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
         model = self._built(network, self.batches(calibration), correct_biases=True)
@@ -67,7 +70,26 @@ class OpenVino(Platform):
             "ENABLE_CPU_PINNING": False,
             "PERF_COUNT": nodes,
         }
-        return _Request(_core().compile_model(self.model(network), "CPU", properties), input_array(network, self.batch))
+        compiled = _core().compile_model(self.model(network), "CPU", properties)
+        converts = _converters(compiled) if nodes and self.mixed(network) else {}
+        return _Request(compiled, input_array(network, self.batch), converts)
+
+
+def _converters(compiled: openvino.CompiledModel) -> dict[str, int | None]:
+    """Whose output each node converts that stands between operators of two precisions.
+
+    OpenVINO names such nodes after what reads them, and runs them right before that.
+    """
+    owners: dict[str, int | None] = {}
+    converts: dict[str, int | None] = {}
+    for node in compiled.get_runtime_model().get_ordered_ops():
+        name = node.get_friendly_name()
+        merged = node.get_rt_info()["originalLayersNames"].astype(str).split(",")
+        owners[name] = owner(",".join(part for part in merged if _QUANTISES not in part))
+        if owners[name] is None and node.inputs():
+            source = node.input(0).get_source_output().get_node().get_friendly_name()
+            converts[name] = owners[name] = owners[source]
+    return converts
 
 
 @lru_cache(maxsize=1)
@@ -78,10 +100,13 @@ def _core() -> openvino.Core:
 
 
 class _Request(Program):
-    def __init__(self, compiled: openvino.CompiledModel, values: np.ndarray) -> None:
+    def __init__(
+        self, compiled: openvino.CompiledModel, values: np.ndarray, converts: Mapping[str, int | None]
+    ) -> None:
         import openvino
 
         self._values = values
+        self._converts = converts
         self._request = compiled.create_infer_request()
         self._request.set_input_tensor(openvino.Tensor(values, shared_memory=True))
         self._executed = openvino.ProfilingInfo.Status.EXECUTED
@@ -109,7 +134,7 @@ class _Request(Program):
         counted = self._runs - self._marked
         return charge(
             (
-                None if kind == "Reorder" else owner(name),
+                self._converts[name] if name in self._converts else None if kind == "Reorder" else owner(name),
                 [max(total - self._before.get(name, 0.0), 0.0) / counted / 1e3],
             )
             for name, kind, total in self._totals()

@@ -131,6 +131,8 @@ class Platform(ABC):
     """What estimates the milliseconds, where no network is really run; empty where they are measured."""
     quantiser: str = ""
     """The package that makes int8 models, where that is not the runtime's own; it is part of their version."""
+    mixes: bool = False
+    """Whether some operators of a network may be in int8 while the others are in the platform's own fp32."""
 
     def __init__(self, name: PlatformName, threads: int = 1, batch: int = 1) -> None:
         status = self.status()
@@ -142,7 +144,7 @@ class Platform(ABC):
         self.precision = _offered(name, "precision", name.precision, status.precisions, status.lacking)
         if self.precision == "int8" and self.quantiser:
             self.version += f" with {self.quantiser} {metadata.version(self.quantiser)}"
-        self._keeps = self.precision == "int8" and not self.deterministic
+        self._lacking = status.lacking
         self._kept = lru_cache(_KEPT)(self.build)
 
     @classmethod
@@ -155,13 +157,56 @@ class Platform(ABC):
         return network
 
     def model(self, network: Network) -> Any:
-        """What :meth:`build` makes; in int8 the latest ones are kept for further runs, since quantising is slow."""
-        return self._kept(network) if self._keeps else self.build(network)
+        """What :meth:`build` makes; the latest ones with int8 are kept for further runs, since quantising is slow."""
+        self.check(network)
+        return self._kept(network) if self._keeps(network) else self.build(network)
 
     def prepare(self, network: Network) -> None:
-        """Make beforehand what is slow to make and need not be made again for further runs."""
-        if self._keeps:
+        """Make beforehand what is slow to make and need not be made again for further runs; called before a load.
+
+        Raises:
+            InputError, PlatformUnavailable: As :meth:`check`.
+        """
+        self.check(network)
+        if self._keeps(network):
             self._kept(network)
+
+    def check(self, network: Network) -> None:
+        """Refuse a network with operators in a precision of their own where they cannot be.
+
+        Raises:
+            InputError: This platform does not mix precisions.
+            PlatformUnavailable: It does, but something is missing here.
+        """
+        if any(node.operator.precision == "int8" for node in network.nodes):
+            self.check_mixing()
+
+    def check_mixing(self) -> None:
+        """Refuse to mix precisions, on a platform that does not.
+
+        Raises:
+            InputError: It does not.
+            PlatformUnavailable: It does, but something is missing here.
+        """
+        if not self.mixes or self.precision != "fp32":
+            raise InputError(
+                f"platform {self.name} runs all operators in one precision; take one that mixes them, such as "
+                "onnxruntime or openvino in fp32"
+            )
+        if reason := self._lacking.get("int8"):
+            raise PlatformUnavailable(f"platform {self.name} cannot mix precisions here: {reason}")
+
+    def in_int8(self, network: Network) -> frozenset[int]:
+        """Which nodes of a network are to be in int8."""
+        whole = self.precision == "int8"
+        return frozenset(n for n, node in enumerate(network.nodes) if whole or node.operator.precision == "int8")
+
+    def mixed(self, network: Network) -> bool:
+        """Whether some nodes of a network are to be in int8 and others not."""
+        return 0 < len(self.in_int8(network)) < len(network.nodes)
+
+    def _keeps(self, network: Network) -> bool:
+        return bool(self.in_int8(network)) and not self.deterministic
 
     @abstractmethod
     def load(self, network: Network, nodes: bool = False) -> Program:

@@ -13,12 +13,13 @@ import os
 import platform
 import tempfile
 import warnings
-from collections.abc import Iterator, Sequence
+from collections.abc import Collection, Iterator, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
 
+from spacecut.platforms.attribution import owner
 from spacecut.platforms.platform import not_importable
 
 if TYPE_CHECKING:
@@ -27,14 +28,16 @@ if TYPE_CHECKING:
 __all__ = ["nncf_lacking", "quantised_onnx", "quantised_openvino", "quantised_tflite", "tflite_quantiser_lacking"]
 
 _SIGNATURE, _INPUT = "serving_default", "input"
+_NO_OPERATORS = ("Constant", "Parameter", "Result")  # what OpenVINO's graphs hold besides
 
 
-def quantised_onnx(model: bytes, samples: Sequence[np.ndarray]) -> bytes:
+def quantised_onnx(model: bytes, samples: Sequence[np.ndarray], chosen: Collection[int]) -> bytes:
     """An ONNX model with QuantizeLinear and DequantizeLinear nodes, by ONNX Runtime's static quantisation.
 
     Args:
         model: The model; its one input is called ``input``.
         samples: Calibration inputs.
+        chosen: Which nodes of the network are quantised, told by their prefix ``n<position>.``.
     """
     import onnx
     from onnxruntime.quantization import CalibrationDataReader, QuantType, quantize_static
@@ -49,10 +52,12 @@ def quantised_onnx(model: bytes, samples: Sequence[np.ndarray]) -> bytes:
 
     with _quiet(), tempfile.TemporaryDirectory(prefix="spacecut-") as folder:
         path = Path(folder) / "int8.onnx"
+        given = onnx.load_from_string(model)
         quantize_static(
-            onnx.load_from_string(model),
+            given,
             path,
             Reader(),
+            nodes_to_quantize=[node.name for node in given.graph.node if owner(node.name) in chosen],
             per_channel=True,
             reduce_range=_products_saturate(),
             activation_type=QuantType.QUInt8,
@@ -91,13 +96,14 @@ def nncf_lacking() -> str:
 
 
 def quantised_openvino(
-    model: openvino.Model, samples: Sequence[np.ndarray], correct_biases: bool = True
+    model: openvino.Model, samples: Sequence[np.ndarray], chosen: Collection[int], correct_biases: bool = True
 ) -> openvino.Model:
     """An OpenVINO model with FakeQuantize nodes, by NNCF's post-training quantisation.
 
     Args:
         model: The model; it has one input.
         samples: Calibration inputs.
+        chosen: Which nodes of the network are quantised, told by their prefix ``n<position>.``.
         correct_biases: Make up in biases for what weights lose, as NNCF does by itself; it takes time, and changes
             the output but not the latency.
     """
@@ -106,8 +112,32 @@ def quantised_openvino(
 
     nncf.set_log_level(logging.ERROR)
     options = nncf.AdvancedQuantizationParameters(disable_bias_correction=not correct_biases)
+    others = _operators_of_others(model, chosen)
     with _quiet():
-        return nncf.quantize(model, nncf.Dataset(list(samples)), subset_size=len(samples), advanced_parameters=options)
+        return nncf.quantize(
+            model,
+            nncf.Dataset(list(samples)),
+            subset_size=len(samples),
+            ignored_scope=nncf.IgnoredScope(names=others) if others else None,
+            advanced_parameters=options,
+        )
+
+
+def _operators_of_others(model: openvino.Model, chosen: Collection[int]) -> list[str]:
+    """Names of all operators of an OpenVINO model that belong to other nodes of the network than those chosen.
+
+    What OpenVINO added without a name belongs to the node whose value it reads.
+    """
+    owners: dict[str, int | None] = {}
+    names = []
+    for node in model.get_ordered_ops():
+        name = node.get_friendly_name()
+        read = [value.get_source_output().get_node().get_friendly_name() for value in node.inputs()]
+        known = (number for number in (owner(name), *map(owners.get, read)) if number is not None)
+        owners[name] = next(known, None)
+        if node.get_type_name() not in _NO_OPERATORS and owners[name] is not None and owners[name] not in chosen:
+            names.append(name)
+    return names
 
 
 def tflite_quantiser_lacking() -> str:

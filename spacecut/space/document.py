@@ -214,3 +214,5 @@ class SpaceDocument(_Strict):
     ] = {}
     blocks: dict[Name, BlockDocument] = {}
     network: Layers
+    precisions: list[Text] = []
+    """The field ``precision`` of each layer that does not give it, in order of execution; or nothing."""

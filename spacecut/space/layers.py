@@ -3,17 +3,20 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
 from spacecut.space.table import Table, combine, constant
 
-__all__ = ["ACTIVATIONS", "KINDS", "LayerKind", "Shape", "picked"]
+__all__ = ["ACTIVATIONS", "KINDS", "PRECISIONS", "LayerKind", "Shape", "picked"]
 
 ACTIVATIONS = (
     "none", "relu", "relu6", "hardswish", "swish", "sigmoid", "hardsigmoid", "leaky_relu", "prelu",
 )  # fmt: skip
+
+PRECISIONS = ("platform", "int8")
+"""What a layer may be computed in: the platform's own precision, or int8 where the platform mixes."""
 
 Shape = tuple[Table, Table, Table]
 """Channels, height, width of a tensor."""
@@ -90,7 +93,7 @@ _ACTIVATED: dict[str, int | str] = {"activation": "none"}
 _WINDOW: dict[str, int | str] = {"stride": 1}
 _DILATED: dict[str, int | str] = {"stride": 1, "dilation": 1}
 
-KINDS: dict[str, LayerKind] = {
+_KINDS = {
     "conv2d": LayerKind(
         _convolved,
         ("out_channels", "kernel"),
@@ -121,3 +124,14 @@ KINDS: dict[str, LayerKind] = {
     "select": LayerKind(_selected, ("which",), joins="any", computes=False),
     "empty": LayerKind(_without_channels, computes=False),
 }
+
+
+def _with_precision(kind: LayerKind) -> LayerKind:
+    return replace(
+        kind,
+        defaults={**kind.defaults, "precision": PRECISIONS[0]},
+        words={**kind.words, "precision": PRECISIONS},
+    )
+
+
+KINDS: dict[str, LayerKind] = {name: _with_precision(kind) if kind.computes else kind for name, kind in _KINDS.items()}

@@ -26,7 +26,7 @@ from spacecut.space.fields import (
     listed,
     ordered,
 )
-from spacecut.space.layers import ACTIVATIONS, KINDS, Shape, picked
+from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS, Shape, picked
 from spacecut.space.place import Place, PlacedError, hint, placed, written
 from spacecut.space.table import Table, combinations, combine, constant, union
 
@@ -43,6 +43,7 @@ _COMMON = ("name", "input", "inputs", "when", "repeat")
 _RESERVED: dict[str, str] = {
     **dict.fromkeys(keyword.kwlist, "a word of the language"),
     **dict.fromkeys(ACTIVATIONS, "an activation"),
+    **dict.fromkeys(PRECISIONS, "a precision"),
     **dict.fromkeys(FUNCTIONS, "a function"),
     **dict.fromkeys(_INPUT_SIZES, "the size of a layer's input"),
 }
@@ -90,7 +91,7 @@ def walk(document: SpaceDocument, choices: Sequence[Choice]) -> list[Layer]:
         PlacedError: The network is not well formed: it names the place in the document.
     """
     _check_names(document)
-    names = {word: constant(word) for word in ACTIVATIONS}
+    names = {word: constant(word) for word in (*ACTIVATIONS, *PRECISIONS)}
     for position, choice in enumerate(choices):
         scope = (position,)
         attributes = {name: Table(scope, values) for name, values in choice.attributes.items()}
@@ -105,6 +106,9 @@ def walk(document: SpaceDocument, choices: Sequence[Choice]) -> list[Layer]:
             names[name] = evaluated(value, names, place)
         walker.spend([names[name]], place)
     walker.walk(document.network, Around(("network",), names, constant(True)), NETWORK_INPUT)
+    if document.precisions and len(document.precisions) != len(walker.layers):
+        problem = f"{len(document.precisions)} are given for {len(walker.layers)} layers; give one a layer"
+        raise PlacedError(("precisions",), problem)
     return walker.layers
 
 
@@ -127,6 +131,7 @@ class _Walker:
     def __init__(self, document: SpaceDocument) -> None:
         self.layers: list[Layer] = []
         self._blocks = document.blocks
+        self._precisions = document.precisions
         channels, height, width = (constant(np.int64(size)) for size in document.input)
         self._input: Shape = (channels, height, width)
         self._spent = 0
@@ -194,6 +199,9 @@ class _Walker:
             raise PlacedError(here.place, f"the network has more than {MAX_LAYERS} layers; repeat less")
         if not rules.joins and len(inputs) > 1:
             raise PlacedError((*here.place, "inputs"), f"{kind} takes one input, not {len(inputs)}; add them first")
+        number = len(self.layers)
+        if "precision" in known and "precision" not in body and number < len(self._precisions):
+            body = {**body, "precision": self._precisions[number]}
         fields = {key: field(kind, key, body, here) for key in known}
         shapes = [self._shape(position) for position in inputs]
         self.spend((here.active, *fields.values(), *(table for shape in shapes for table in shape)), here.place)

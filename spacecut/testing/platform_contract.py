@@ -13,6 +13,7 @@ The name may go on with a device and a precision: each of them deserves a class 
 from __future__ import annotations
 
 import json
+from dataclasses import replace
 
 import pytest
 
@@ -137,6 +138,22 @@ class PlatformContract:
         assert {len(values) for values in times.values()} in ({4}, {1})
         assert all(value >= 0 for values in times.values() for value in values)
         assert sum(values[0] for values in times.values()) > 0
+
+    def test_mixes_precisions_or_says_that_it_does_not(self, platform: Platform) -> None:
+        """A network with an operator in int8 of its own runs with node times, or is refused before it is loaded."""
+        nodes = [replace(node, operator=replace(node.operator, precision="int8")) for node in _residual().nodes[1:3]]
+        network = replace(_residual(), nodes=(_residual().nodes[0], *nodes, *_residual().nodes[3:]))
+        try:
+            platform.check_mixing()
+        except (InputError, PlatformUnavailable) as refused:
+            with pytest.raises(type(refused)):
+                platform.prepare(network)
+            return
+        program = platform.load(network, nodes=platform.tells_node_times)
+        try:
+            program.run()
+        finally:
+            program.close()
 
     def test_measures_in_a_worker(self, platform: Platform) -> None:
         """The worker process gives samples in milliseconds, and plain data that JSON holds."""

@@ -1,0 +1,84 @@
+"""Who reads whose value: layers that are not there pass on what they read, and what does not reach the end is gone."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+
+from spacecut.space.table import Table, combine, constant, held
+from spacecut.space.walk import NETWORK_INPUT, Layer
+
+__all__ = ["passed_on", "reads", "selects"]
+
+_NO, _NONE = constant(False), constant(np.int64(0))
+
+
+def selects(layer: Layer, number: int) -> Table:
+    """Whether a ``select`` passes its input of this number on."""
+    first = number == 0
+    return combine(lambda which, on: np.where(on, which == number + 1, first), layer.fields["which"], layer.active)
+
+
+def passed_on(layers: Sequence[Layer], layer: Layer, there: Table) -> list[Table]:
+    """For each input of a layer, whether it is what the layer passes on instead of an operator's output."""
+    absent = combine(np.logical_not, there)
+    if layer.kind in ("zero", "empty"):
+        absent = combine(lambda gone, on: gone & ~on, absent, layer.active)
+    if layer.kind == "select":
+        return [selects(layer, number) for number in range(len(layer.inputs))]
+    if layer.kind == "concat":
+        return [_only_one(layers, absent, source) for source in layer.inputs]
+    if layer.kind not in ("add", "stack_sum"):
+        return [absent, *(_NO for _ in layer.inputs[1:])]
+    result, earlier = [], absent
+    for source in layer.inputs:
+        zero = _NO if source == NETWORK_INPUT else layers[source].zero
+        result.append(combine(lambda on, z: on & ~z, earlier, zero).reduced())
+        earlier = combine(np.logical_and, earlier, zero).reduced()
+    return result
+
+
+def reads(
+    layers: Sequence[Layer],
+    counted: Sequence[Table],
+    live: Sequence[Table],
+    passed: Sequence[Sequence[Table]],
+    *,
+    output: int,
+    otherwise: int,
+) -> list[Table]:
+    """How often operators read each layer's value.
+
+    Args:
+        layers: The layers of a space.
+        counted: Whether each layer holds an operator, of those that count.
+        live: Whether each layer's value reaches the output.
+        passed: What each layer passes on, as :func:`passed_on` has it.
+        output: How often the network's output is read from outside.
+        otherwise: What stands for numbers that depend on too many choices at once.
+    """
+    found = [_NONE] * len(layers)
+    found[-1] = constant(np.int64(output))
+    many = constant(np.int64(otherwise))
+    for position in range(len(layers) - 1, -1, -1):
+        layer = layers[position]
+        for source, passes in zip(layer.inputs, passed[position], strict=True):
+            if source == NETWORK_INPUT:
+                continue
+            used = counted[position]
+            if layer.kind in ("add", "stack_sum"):
+                used = combine(lambda on, zero: on & ~zero, used, layers[source].zero)
+            elif layer.kind == "concat":
+                used = combine(lambda on, channels: on & (channels > 0), used, layers[source].shape[0])
+            found[source] = held(
+                many,
+                lambda n, on, alive, through, more: n + (on & alive) + np.where(through & alive, more, 0),
+                found[source], used, live[position], passes, found[position],
+            ).reduced()  # fmt: skip
+    return found
+
+
+def _only_one(layers: Sequence[Layer], absent: Table, source: int) -> Table:
+    """Whether a ``concat`` passes this input on: the only one that is not empty."""
+    return absent if source == NETWORK_INPUT else combine(lambda on, c: on & (c > 0), absent, layers[source].shape[0])
