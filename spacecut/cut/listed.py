@@ -2,10 +2,9 @@
 
 Where accuracies of architectures are known, and their interactions with them, no sum over the choices has to stand for
 quality. What a selection loses is the share of the hypervolume of each draw's front of latency and accuracy, from the
-slowest latency and the lowest accuracy (Zitzler & Thiele, PPSN 1998), on average and, as draws differ in what they need,
-in the worst of them. Candidates are dropped one by one, as in
-:mod:`spacecut.cut.joint`: always the one that costs least for the share of the space that goes with it. Then candidates
-are exchanged while that helps.
+slowest latency and the lowest accuracy (Zitzler & Thiele, PPSN 1998), on average and in the worst of the draws, as they
+differ in what they need. Candidates are dropped one by one, as in :mod:`spacecut.cut.joint`: always the one that costs
+least for the share of the space that goes with it. Then candidates are exchanged while that helps.
 """
 
 from __future__ import annotations
