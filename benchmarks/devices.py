@@ -33,7 +33,7 @@ from spacecut.space.architectures import architecture_of, read_rows
 RESULTS = Path(__file__).parent / "results"
 CELL, FBNET = "nasbench201/cell", "fbnet/fbnet"
 ROWS = (50, 100, 200, 500)
-SEEDS = (0, 1, 2, 3, 4)
+SEEDS = (0, 1, 2)
 JUDGED_ROWS = 200
 FOUR_OF_FIVE = 4**6
 """Architectures that are left where one of the five operators falls on every edge: 26 % of the space."""

@@ -65,6 +65,24 @@ def test_costs_of_a_simulated_platform_are_found_in_spite_of_outliers():
     assert 0.01 < recorded.held_out.spread < 0.2
 
 
+def test_what_leads_nowhere_costs_nothing_where_a_runtime_leaves_it_out():
+    """But what is made of nothing but zeros is computed: the operators of the space would leave that out too."""
+    space = spacecut.load_space(CELL)
+    numbers = space.sample(400, 0)
+    none = numbers == space.choices[0].index("none")
+    names = {choice.name: position for position, choice in enumerate(space.choices)}
+    dead = np.zeros_like(none)
+    dead[:, [names["edge2_0"], names["edge2_1"]]] = none[:, [names["edge3_2"]]]
+    dead[:, names["edge1_0"]] = none[:, names["edge3_1"]] & (none[:, names["edge2_1"]] | none[:, names["edge3_2"]])
+    cost = np.asarray([COST[candidate] for candidate in space.choices[0].candidates])
+    true = 2.0 + np.where(dead, 0.0, cost[numbers]).sum(axis=1)
+    factor = np.exp(0.01 * np.random.default_rng(1).standard_normal(len(true)))
+    recorded = fit(space, Latencies(numbers, true * factor, "simulated.csv", "ms"), 200)
+    assert recorded.explained_by == "live choices"
+    assert np.abs(recorded.latency_model(space).predict(numbers) / true - 1).max() < 0.03
+    assert sorted(map(len, (table.choices for table in recorded.tables))) == [1, 1, 1, 2, 2, 4]
+
+
 def test_standard_errors_are_about_as_large_as_the_errors():
     space = spacecut.load_space(CELL)
     ratios = []

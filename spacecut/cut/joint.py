@@ -31,6 +31,8 @@ _HELD = 400_000  # numbers in an array that is gone over again and again
 _POINTS = 16  # of a hull, evenly over the qualities of the band
 _TAIL = 0.3  # how much the worst points weigh beside the mean
 _TAIL_POWER = 8
+_LEAST = 0.01
+"""A slow-down is a share of at least so much of the slowest network: some take nothing at all."""
 _SAME = 1e-9
 
 
@@ -75,7 +77,8 @@ class Hulls:
             least: The least ``latency - worth`` that a selection leaves, ``[problems, selections]``.
         """
         found = _hull(least.reshape(*self.price.shape, -1), self.price, self.level)
-        slower = found / self.latency[:, :, None] - 1
+        unit = np.maximum(self.latency, _LEAST * self.latency.max())
+        slower = (found - self.latency[:, :, None]) / unit[:, :, None]
         return np.asarray(np.maximum(slower, 0.0).reshape(-1, least.shape[1]))
 
 

@@ -17,8 +17,9 @@ from scipy.sparse import csr_matrix, hstack
 from spacecut.latency.trellis import Scope
 from spacecut.operators import Workload
 from spacecut.operators.operator import COLUMNS, macs
+from spacecut.space.table import Table
 
-__all__ = ["Explanation", "by_choices", "by_interactions", "by_operators"]
+__all__ = ["Explanation", "by_choices", "by_interactions", "by_live_choices", "by_operators"]
 
 _Block = tuple[Scope, csr_matrix]
 
@@ -28,7 +29,7 @@ class Explanation:
     """Columns that networks differ in.
 
     Attributes:
-        name: ``choices``, ``operators`` or ``interactions``.
+        name: ``choices``, ``live choices``, ``operators`` or ``interactions``.
         lengths: How many candidates each choice has.
         tables: For each set of choices, what its combinations add: ``[combinations, columns]``, the last choice
             running fastest.
@@ -58,6 +59,26 @@ class Explanation:
 def by_choices(workload: Workload) -> Explanation:
     """A cost for each candidate of each choice, which has something in common with those of like choices."""
     return _explanation("choices", workload, [_alike(workload), _own(workload)])
+
+
+def by_live_choices(workload: Workload) -> Explanation:
+    """The same, but that a candidate costs nothing where later choices let what it makes lead nowhere.
+
+    Runtimes leave out what nothing reads, but many of them compute what is made of nothing but zeros. Choices are
+    taken for given in order of execution.
+    """
+    alike, own = ([block for _, block in blocks(workload)] for blocks in (_alike, _own))
+
+    def gated(each: list[csr_matrix]) -> Iterator[_Block]:
+        for position, (block, effect) in enumerate(zip(each, workload.effects, strict=True)):
+            earlier = tuple(axis for axis, other in enumerate(effect.scope) if other < position)
+            later = Table(tuple(other for other in effect.scope if other > position), effect.values.any(axis=earlier))
+            scope = (position, *later.scope)
+            live = np.broadcast_to(later.over(scope), [workload.space.lengths[choice] for choice in scope])
+            taken = np.broadcast_to(np.arange(block.shape[0]).reshape(-1, *[1] * len(later.scope)), live.shape)
+            yield scope, csr_matrix(block[taken.ravel()].multiply(live.ravel()[:, None]))
+
+    return _explanation("live choices", workload, [gated(alike), gated(own)])
 
 
 def by_operators(workload: Workload) -> Explanation:

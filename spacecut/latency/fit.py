@@ -9,7 +9,7 @@ from datetime import UTC, datetime
 import numpy as np
 
 from spacecut.errors import InputError, MeasurementError
-from spacecut.latency.explanations import Explanation, by_choices, by_interactions, by_operators
+from spacecut.latency.explanations import Explanation, by_choices, by_interactions, by_live_choices, by_operators
 from spacecut.latency.latencies import Latencies
 from spacecut.latency.recorded import Accuracy, CostTable, RecordedPlatform
 from spacecut.latency.regression import Posterior, regress
@@ -27,6 +27,7 @@ _NOTHING = 1e-6  # of the median latency
 _EARNED = 0.97  # a richer explanation must bring the error down to this share
 _FINE = 0.005  # where it is not below this already
 _ASKS = 0.03  # mean error on networks held out above which interactions between choices are looked for
+_WRONG = 1.0  # larger errors count no more: they are of networks that hardly take any time
 LEAST_CORRELATION = 0.7  # Spearman's, on networks held out; below it a fit cannot tell fast from slow
 _LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
 
@@ -38,9 +39,9 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
     """Fit the costs of a space's candidates to whole-network latencies.
 
     Costs are those of a Bayesian regression whose scales are decided by the evidence (see
-    :mod:`spacecut.latency.regression`). Whether networks are explained by their candidates alone or by the operators
-    that choices share, and whether candidates cost more or less with those of other choices, is decided by
-    cross-validation.
+    :mod:`spacecut.latency.regression`). Whether networks are explained by their candidates alone, by those whose output
+    leads somewhere or by the operators that choices share, and whether candidates cost more or less with those of other
+    choices, is decided by cross-validation.
 
     Args:
         space: The space.
@@ -64,20 +65,21 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
         raise InputError(f"{latencies.source} has {len(seen)} rows; a fit needs at least {FEWEST}")
     _check_seen(space, seen)
     workload = expand(space)
-    choices, operators = by_choices(workload), by_operators(workload)
+    choices, *others = by_choices(workload), by_live_choices(workload), by_operators(workload)
 
     def interactions(networks: Latencies) -> Explanation:
         return by_interactions(workload, _fitted(choices, networks).costs)
 
-    best: tuple[_Explain, Accuracy] | None = None
-    for explain in (lambda _: choices, lambda _: operators, interactions):
-        if best is not None and explain is interactions and best[1].mean_error < _ASKS:
+    best: tuple[_Explain, np.ndarray, float] | None = None
+    for explain in (*(lambda _, one=one: one for one in (choices, *others)), interactions):
+        if best is not None and explain is interactions and best[2] < _ASKS:
             break
-        accuracy = accuracy_of(_held_out(explain, seen), seen.ms)
-        if best is None or max(accuracy.mean_error, _FINE) < _EARNED * best[1].mean_error:
-            best = explain, accuracy
+        predicted = _held_out(explain, seen)
+        error = float(np.minimum(np.abs(predicted / seen.ms - 1), _WRONG).mean())
+        if best is None or max(error, _FINE) < _EARNED * best[2]:
+            best = explain, predicted, error
     assert best is not None
-    explanation, held_out = best[0](seen), best[1]
+    explanation, held_out = best[0](seen), accuracy_of(best[1], seen.ms)
     if held_out.rank_correlation < LEAST_CORRELATION:
         raise MeasurementError(
             f"no good fit to {latencies.column} of {latencies.source}: on networks left out the rank correlation is "
