@@ -100,7 +100,7 @@ def hypervolume_lost(inside: np.ndarray, ms: np.ndarray, draws: np.ndarray) -> f
     return float(np.mean(lost) + np.mean(np.power(lost, 4)) ** 0.25)
 
 
-@settings(deadline=None, max_examples=10)
+@settings(deadline=None, max_examples=6, derandomize=True)
 @given(st.integers(0, 100), st.sampled_from([4, 6, 8, 12]))
 def test_no_exchange_makes_a_listed_selection_better(seed: int, target: int) -> None:
     """Of all selections of the size those that differ in one candidate, dropped or added or both, lose no less."""
