@@ -5,7 +5,7 @@ BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-stages bench-int8 bench-mixing bench-metapruning bench-nni \
+  bench-search bench-stages bench-int8 bench-mixing bench-mobilenets bench-metapruning bench-nni \
   bench-operator-tables clean
 
 demo: .venv/base
@@ -52,6 +52,9 @@ bench-int8: .venv/all
 
 bench-mixing: .venv/all
 	$(BIN)/python benchmarks/mixing.py
+
+bench-mobilenets: .venv/all
+	$(BIN)/python benchmarks/mobilenets.py
 
 bench-metapruning: .venv/all
 	$(BIN)/python benchmarks/metapruning.py

@@ -132,8 +132,8 @@ def compare(
         PlatformUnavailable: A platform cannot run here.
     """
     entries: list[ModelOnPlatform] = []
-    for name, network in models.items():
-        for platform in platforms:
+    for platform in platforms:
+        for name, network in models.items():  # one after the other on a platform, as a shared machine drifts
             if progress is not None:
                 progress(len(entries), len(models) * len(platforms))
             entries.append(_measured(name, network, platform, threads, store))
