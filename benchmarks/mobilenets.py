@@ -48,8 +48,8 @@ def main() -> None:
     text = f"""# MobileNets, {today}
 
 {platform_record(get_platform(PLATFORMS[0])).machine}; one thread, batch 1, 224x224.
-Repeat with `make bench-mobilenets`. Milliseconds, the median of the quiet ones of {PASSES} passes in turn and the standard deviation between them; where one
-pass alone was quiet there is none.
+Repeat with `make bench-mobilenets`. Milliseconds, the median of the quiet ones of {PASSES} passes in turn and the
+standard deviation between them; where one pass alone was quiet there is none.
 
 | platform | V1 | V2 | V3-Large | V3 / V2 |
 |---|---|---|---|---|
