@@ -43,7 +43,7 @@ def separable() -> SearchSpace:
 
 def network(precisions: str) -> Network:
     """The same layers, each of them in int8 (``8``) or in the platform's own precision (``-``)."""
-    (plain,) = (expand(space_of({}, SEPARABLE)).network(np.zeros(0, dtype=np.int64)),)
+    plain = expand(space_of({}, SEPARABLE)).network(np.zeros(0, dtype=np.int64))
     nodes = tuple(
         Node(replace(node.operator, precision="int8" if letter == "8" else "platform"), node.inputs)
         for node, letter in zip(plain.nodes, precisions, strict=True)

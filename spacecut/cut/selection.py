@@ -67,6 +67,10 @@ class OnPlatform:
         """The latencies in ms that fronts are compared between."""
         return latency_band(self.model, self.bound)
 
+    def slowest(self) -> float:
+        """The latency in ms that no architecture within the bound exceeds."""
+        return min(self.bound, self.model.slowest()[0])
+
 
 @dataclass(frozen=True)
 class Question:
@@ -214,15 +218,17 @@ def jointly(question: Question, target_size: int) -> list[list[Drop]]:
     start = [np.flatnonzero(possible) for possible in question.feasible]
     # Where one candidate is better than all others it stays, so that everything can be rounded up.
     protected = [order[numbers].all(axis=0) for order, numbers in zip(question.orders, start, strict=True)]
+    few = math.prod(map(len, start)) <= LISTED
+    process = question.quality.process if few and question.quality is not None else None
     # A strict bound asks for the fastest networks, so the selection looks below the band too.
-    fastest = [platform.model.fastest()[0] for platform in question.platforms]
-    process = question.quality.process if question.quality is not None else None
+    banded = [
+        Banded(one.model, (one.model.fastest()[0], one.band()[1] if process is None else one.slowest()))
+        for one in question.platforms
+    ]
     kept: list[np.ndarray] | None
-    if process is not None and math.prod(map(len, start)) <= LISTED:
-        slowest = [min(platform.bound, platform.model.slowest()[0]) for platform in question.platforms]
-        kept = listed_selection(_banded(question, fastest, slowest), process, start, protected, target_size)
+    if process is not None:
+        kept = listed_selection(banded, process, start, protected, target_size)
     else:
-        banded = _banded(question, fastest, [platform.band()[1] for platform in question.platforms])
         path = drops(banded, question.family(FUNCTIONS, SEED), start, protected)
         kept = next((left for left in path if math.prod(map(len, left)) <= target_size), None)
     if kept is None:
@@ -231,10 +237,6 @@ def jointly(question: Question, target_size: int) -> list[list[Drop]]:
         rounded_up(question.comparisons(position), order, first, left)
         for position, (order, first, left) in enumerate(zip(question.orders, start, kept, strict=True))
     ]
-
-
-def _banded(question: Question, low: Sequence[float], high: Sequence[float]) -> list[Banded]:
-    return [Banded(one.model, band) for one, band in zip(question.platforms, zip(low, high, strict=True), strict=True)]
 
 
 def inflations(question: Question, kept: Sequence[np.ndarray]) -> list[Inflation]:

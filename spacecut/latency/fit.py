@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass
 from datetime import UTC, datetime
+from functools import partial
 
 import numpy as np
 
@@ -65,13 +66,16 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
         raise InputError(f"{latencies.source} has {len(seen)} rows; a fit needs at least {FEWEST}")
     _check_seen(space, seen)
     workload = expand(space)
-    choices, *others = by_choices(workload), by_live_choices(workload), by_operators(workload)
+    choices, live, operators = by_choices(workload), by_live_choices(workload), by_operators(workload)
+    # Where no later choice can leave a candidate's output unread, live choices are just the choices.
+    fixed = [choices, live, operators] if live.tables.keys() != choices.tables.keys() else [choices, operators]
 
     def interactions(networks: Latencies) -> Explanation:
         return by_interactions(workload, _fitted(choices, networks).costs)
 
+    explains: list[_Explain] = [*(partial(_always, explanation) for explanation in fixed), interactions]
     best: tuple[_Explain, np.ndarray, float] | None = None
-    for explain in (*(lambda _, one=one: one for one in (choices, *others)), interactions):
+    for explain in explains:
         if best is not None and explain is interactions and best[2] < _ASKS:
             break
         predicted = _held_out(explain, seen)
@@ -101,6 +105,11 @@ def fit(space: SearchSpace, latencies: Latencies, rows: int | None = None, seed:
         accuracy_of(fitted.predict(rest.numbers), rest.ms) if len(rest) else None,
         tuple(_table(space, scope, ms, fitted.errors(scope)) for scope, ms in fitted.costs.items()),
     )
+
+
+def _always(explanation: Explanation, networks: Latencies) -> Explanation:
+    """An explanation that does not depend on the networks."""
+    return explanation
 
 
 @dataclass(frozen=True)
