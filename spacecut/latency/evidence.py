@@ -117,17 +117,20 @@ def _undisturbed(runs: Iterable[Run], latency: Callable[[Run], float]) -> Iterat
 def _by_carrier(network: Network, timed: Mapping[int, float]) -> dict[int, float]:
     """Times by the node that does the work.
 
-    A node without a time of its own was fused with a neighbour, and runtimes differ in which of them they name. Where
-    it is larger than the one node that takes its output, as a convolution before its activation, that one's time is
-    its own.
+    A node without a time of its own was done together with another, and runtimes differ in which of them they name. Of
+    twins it is the first that counts. Where a node is larger than the one node that takes its output, as a convolution
+    before its activation, that one's time is its own.
     """
-    missing = [position for position in range(len(network.nodes)) if position not in timed]
     times = dict(timed)
+    for twin, first in network.twins.items():
+        if twin in times and first not in times:
+            times[first] = times.pop(twin)
+    missing = [position for position in range(len(network.nodes)) if position not in times]
     if missing:
         size = macs(encode([node.operator for node in network.nodes]))
         takers: dict[int, list[int]] = defaultdict(list)
         for position, node in enumerate(network.nodes):
-            for source in node.inputs:
+            for source in node.inputs if position not in network.twins else ():
                 takers[source].append(position)
         for position in missing:
             if len(takers[position]) == 1 and takers[position][0] in times:

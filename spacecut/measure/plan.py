@@ -17,6 +17,8 @@ ENUMERATED = 512
 SAMPLED = 2048
 COMMON = 0.5
 """Share of a candidate's place in its order that it has in common with the others of an architecture."""
+WHOLE = 5
+"""Where operators run alone, those of one in so many networks do, before any of the others'."""
 
 
 def covering_sample(space: SearchSpace, count: int, seed: int = 0) -> np.ndarray:
@@ -65,16 +67,34 @@ def sampled_networks(workload: Workload, seed: int = 0) -> Iterator[Network]:
 def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:
     """Groups of tasks, one group a network, each task once.
 
+    Where the platform tells node times inside a running network, each network tells the cost of all its operators in
+    context. Else operators run alone beside the networks: those of every few networks first, as a whole network takes
+    no longer than one of them does, and is what tells how much more operators cost in company; then those of the rest.
+
     Args:
         networks: What is to be known about.
-        node_times: Whether the platform tells node times inside a running network, so that each network tells the cost
-            of all its operators in context. Else each operator runs alone beside them.
+        node_times: Whether the platform tells node times.
     """
     seen: set[Task] = set()
-    for network in networks:
-        alone = [] if node_times else [Network.single(node.operator).key for node in network.nodes]
-        tasks = [Task(network.key, node_times, 0), *(Task(key, False, 0) for key in alone)]
+    waiting: list[Network] = []
+
+    def new(tasks: Iterable[Task]) -> Iterator[list[Task]]:
         group = [task for task in dict.fromkeys(tasks) if task not in seen]
         seen.update(group)
         if group:
             yield group
+
+    for number, network in enumerate(networks):
+        whole = [Task(network.key, node_times, 0)]
+        if not node_times:
+            if number % WHOLE == 0:
+                whole += _alone(network)
+            else:
+                waiting.append(network)
+        yield from new(whole)
+    for network in waiting:
+        yield from new(_alone(network))
+
+
+def _alone(network: Network) -> list[Task]:
+    return [Task(Network.single(node.operator).key, False, 0) for node in network.nodes]

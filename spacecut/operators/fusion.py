@@ -22,16 +22,20 @@ __all__ = ["fusable_inputs"]
 _NO, _NONE = constant(False), constant(np.int64(0))
 
 
-def fusable_inputs(layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table]) -> list[Table]:
+def fusable_inputs(
+    layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table], twin: Sequence[Table]
+) -> list[Table]:
     """For each layer that is an activation or a sum, how many of its inputs are convolutions that only it reads.
 
     Args:
         layers: The layers of a space.
         there: Whether each layer holds an operator; where not, it passes an input on.
         live: Whether each layer's value reaches the output.
+        twin: Whether each layer does what an earlier one does to the same value; both read it once.
     """
     passed = [passed_on(layers, layer, on) for layer, on in zip(layers, there, strict=True)]
-    readers = reads(layers, there, live, passed, output=1, otherwise=2)
+    reading = [combine(lambda on, again: on & ~again, on, again).reduced() for on, again in zip(there, twin, strict=True)]
+    readers = reads(layers, reading, live, passed, output=1, otherwise=2)
     convolution: list[Table] = []
     alone: list[Table] = []
     special: list[Table] = []

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.operator import FUSABLE, Operator, fuses
+from spacecut.operators.operator import FUSABLE, WEIGHTLESS, Operator, fuses
 
 __all__ = ["INPUT", "ZERO", "Affine", "Network", "Node"]
 
@@ -59,8 +59,9 @@ class Network:
 
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
-        """The nodes' operators, told apart by what they may be fused with and by who reads them in what precision."""
-        reads = Counter(source for node in self.nodes for source in node.inputs)
+        """The nodes' operators, told apart by what the network around them lets a runtime do."""
+        read = (source for position, node in enumerate(self.nodes) if position not in self.twins for source in node.inputs)
+        reads = Counter(read)
         reads[self.output] += 1
         alone = {
             position
@@ -75,9 +76,20 @@ class Network:
                 elif source in alone and node.operator.kind in FUSABLE:
                     fusable[position] += 1
         return tuple(
-            replace(node.operator, fusable=fused, conversions=converted)
-            for node, fused, converted in zip(self.nodes, fusable, conversions, strict=True)
+            replace(node.operator, fusable=fused, conversions=converted, twin=int(position in self.twins))
+            for position, (node, fused, converted) in enumerate(zip(self.nodes, fusable, conversions, strict=True))
         )
+
+    @cached_property
+    def twins(self) -> dict[int, int]:
+        """Nodes that do what an earlier one does to the same value, and which one that is."""
+        value = {INPUT: INPUT}
+        first: dict[tuple[Operator, int], int] = {}
+        for position, node in enumerate(self.nodes):
+            value[position] = position
+            if node.operator.kind in WEIGHTLESS and node.inputs[0] != ZERO:
+                value[position] = first.setdefault((node.operator, value[node.inputs[0]]), position)
+        return {position: other for position, other in value.items() if position != other}
 
     @cached_property
     def slice_starts(self) -> dict[int, int]:

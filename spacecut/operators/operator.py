@@ -16,15 +16,18 @@ KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
 COLUMNS = (
     "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
-    "reduced", "inputs", "dilation", "precision", "fusable", "conversions",
+    "reduced", "inputs", "dilation", "precision", "fusable", "conversions", "twin",
 )  # fmt: skip
 """The columns of an operator array; ``kind``, ``activation`` and ``precision`` hold positions in lists of names."""
 
-CONTEXT = ("fusable", "conversions")
+CONTEXT = ("fusable", "conversions", "twin")
 """Columns that follow from the network around an operator (:attr:`Network.operators`)."""
 
 FUSABLE = ("activation", "add")
 """Kinds that runtimes may fuse with what they read."""
+
+WEIGHTLESS = ("activation", "max_pool2d", "avg_pool2d", "global_avg_pool")
+"""Kinds of one input without weights, of which runtimes may do several that are alike at once."""
 
 # What varies inside a family is how wide an operator is; all else tells families apart.
 _WIDTHS = ("in_channels", "out_channels", "reduced")
@@ -49,9 +52,10 @@ class Operator:
         precision: ``int8``, or ``platform`` for the platform's own.
         fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions of its precision that nothing
             else reads, so that a runtime may do both at once. It follows from the network around
-            (:attr:`Network.operators`), as the next one does.
+            (:attr:`Network.operators`), as the next two do.
         conversions: How many times operators of another precision read its output. What converts it is charged to
             it (see :mod:`~spacecut.platforms.attribution`).
+        twin: 1 where an earlier operator without weights does the same to the same value, else 0.
     """
 
     kind: str
@@ -69,6 +73,7 @@ class Operator:
     precision: str = PRECISIONS[0]
     fusable: int = 0
     conversions: int = 0
+    twin: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -85,7 +90,7 @@ class Operator:
     @property
     def alone(self) -> Operator:
         """The operator without what follows from the network around."""
-        return replace(self, fusable=0, conversions=0)
+        return replace(self, **dict.fromkeys(CONTEXT, 0))
 
     def __str__(self) -> str:
         channels = str(self.in_channels)
@@ -106,6 +111,8 @@ class Operator:
             text += f" f{self.fusable}"
         if self.conversions:
             text += f" c{self.conversions}"
+        if self.twin:
+            text += " t1"
         if self.precision != PRECISIONS[0]:
             text += f" {self.precision}"
         return text if self.activation == "none" else f"{text} {self.activation}"
@@ -123,7 +130,7 @@ class Operator:
             height, _, width = size.removeprefix("@").partition("x")
             letters = {
                 "k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
-                "f": "fusable", "c": "conversions",
+                "f": "fusable", "c": "conversions", "t": "twin",
             }  # fmt: skip
             fields: dict[str, Any] = {}
             for part in rest:
@@ -146,7 +153,7 @@ def encode(operators: list[Operator]) -> np.ndarray:
         (
             KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
             ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.dilation,
-            PRECISIONS.index(o.precision), o.fusable, o.conversions,
+            PRECISIONS.index(o.precision), o.fusable, o.conversions, o.twin,
         )
         for o in operators
     ]  # fmt: skip

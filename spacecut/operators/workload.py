@@ -20,6 +20,7 @@ from spacecut.operators.fusion import fusable_inputs
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
 from spacecut.operators.reading import selects
+from spacecut.operators.twins import twins
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 from spacecut.space.place import placed
@@ -138,7 +139,12 @@ def expand(space: SearchSpace) -> Workload:
     local: list[tuple[int, Table]] = []
     live, exact = _live(space.layers)
     there = [_there(layer, space.layers) for layer in space.layers]
-    context = (fusable_inputs(space.layers, there, live), converted_reads(space.layers, there, live))
+    twin = twins(space.layers, there, live)
+    context = (
+        fusable_inputs(space.layers, there, live, twin),
+        converted_reads(space.layers, there, live),
+        [combine(np.int64, table) for table in twin],
+    )
     for position, layer in enumerate(space.layers):
         if KINDS[layer.kind].computes:
             with placed((layer.name,)):
