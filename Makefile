@@ -4,9 +4,9 @@ PYTHON ?= python3
 BIN := .venv/bin
 PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constraint constraints.txt
 
-.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-reduction bench-devices \
-  bench-search bench-stages bench-int8 bench-mixing bench-mobilenets bench-metapruning bench-nni \
-  bench-operator-tables clean
+.PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-predictor-int8 \
+  bench-reduction bench-devices bench-search bench-stages bench-int8 bench-mixing bench-mobilenets bench-metapruning \
+  bench-nni bench-operator-tables clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -31,6 +31,9 @@ bench-steps: .venv/all
 
 bench-predictor: .venv/all .venv/nn-meter/done
 	$(BIN)/python benchmarks/predictor.py
+
+bench-predictor-int8: .venv/all
+	$(BIN)/python benchmarks/predictor.py --int8
 
 bench-reduction: .venv/all
 	$(BIN)/python benchmarks/reduction.py

@@ -1,18 +1,20 @@
 """How well latency is predicted: ours and its peers, on held-out networks of five spaces on every live platform.
 
     make bench-predictor
+    make bench-predictor-int8
 
 Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
-about an hour and a half. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from
+an hour and a half. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from
 there, and ``--fresh`` measures everything anew.
 
-For each pair of space and platform: our profile in at most two minutes of measurement; then, after the model is
-fitted, held-out networks across the whole latency range; then operators alone, for the peers: all those of the
-held-out networks (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten
-times as many.
+For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
+whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
+(the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten times as many.
 
-A shared machine is some per cent faster in one minute than in another. So the passes of the profiles, and then those
-of the held-out networks, are spread over visits: all pairs get their first before any gets its second.
+A shared machine is some per cent faster in one half-hour than in another. So profiles and held-out networks are spread
+over the same visits: all pairs get their first before any gets its second, and each time a part of the profile is
+followed by the held-out networks. What counts of both is what agrees with the fastest, so were either of them spared a
+slow half-hour, the other would look wrong.
 """
 
 from __future__ import annotations
@@ -50,10 +52,9 @@ SPACES = (
 PLATFORMS = ("onnxruntime", "openvino", "litert")
 HELD_OUT = 40
 VISITS = 3
-"""Of the profiles."""
-HELD_OUT_VISITS = 2
+"""To each pair: to a third of its profile, and then to its held-out networks."""
 PASSES = 2
-"""Of the held-out networks in each of their visits."""
+"""Of the held-out networks in each visit to them."""
 MOST_ALONE = 2000
 """No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
 
@@ -143,7 +144,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     model = profile.latency_model(spacecut.load_space(name))
     numbers, networks = held_out_networks(name)
     keys = [network.key for network in networks]
-    visits = [held_out_runs(name, platform, keys, visit) for visit in range(HELD_OUT_VISITS)]
+    visits = [held_out_runs(name, platform, keys, visit) for visit in range(VISITS)]
     latencies = whole_latencies(itertools.chain(*visits))
     truth = np.asarray([np.median(latencies[key]) for key in keys])
 
@@ -167,7 +168,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     if not peers:
         return rows
     if not FORESTS.exists():
-        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`, or say --no-peers")
+        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`")
     theirs = list(dict.fromkeys(Network.single(node.operator).key for network in networks for node in network.nodes))
     equal = len({(run.task.network, run.task.nodes) for run in profile.runs})
     single = sorted({Network.single(operator).key for operator in expand(spacecut.load_space(name)).operators})
@@ -190,8 +191,8 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
 
 
 def noise_floor(name: str, platform: str, keys: Sequence[str], visits: Sequence[Sequence[Run]]) -> Row:
-    """The held-out networks measured twice: one visit as a prediction of the other."""
-    halves = [whole_latencies(runs) for runs in visits]
+    """The held-out networks measured twice: the first visit as a prediction of the last."""
+    halves = [whole_latencies(runs) for runs in (visits[0], visits[-1])]
     first, other = (np.asarray([np.median(half[key]) for key in keys]) for half in halves)
     seconds = sum(run.seconds for run in visits[0])
     rank = float(spearmanr(first, other).statistic)
@@ -206,7 +207,7 @@ def seconds_a_prediction(model: spacecut.LatencyModel) -> float:
     return (time.perf_counter() - start) / len(numbers)
 
 
-def plot(rows: Sequence[Row], path: Path) -> None:
+def plot(rows: Sequence[Row], platforms: Sequence[str], path: Path) -> None:
     """Errors of every predictor by platform."""
     import matplotlib as mpl
 
@@ -214,8 +215,8 @@ def plot(rows: Sequence[Row], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     predictors = list(dict.fromkeys(row.predictor for row in rows))
-    figure, axes = plt.subplots(1, len(PLATFORMS), figsize=(14, 4), sharey=True, layout="constrained")
-    for axis, platform in zip(axes, PLATFORMS, strict=True):
+    figure, axes = plt.subplots(1, len(platforms), figsize=(14, 4), sharey=True, layout="constrained")
+    for axis, platform in zip(axes, platforms, strict=True):
         errors = [
             100 * np.concatenate([r.errors for r in rows if (r.platform, r.predictor) == (platform, predictor)])
             for predictor in predictors
@@ -234,45 +235,58 @@ def main() -> None:
     """Measure what is missing and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="measure everything anew")
-    parser.add_argument("--no-peers", action="store_true", help="only ours, the FLOPs regression and the noise")
-    parser.add_argument("--spaces", nargs="+", default=SPACES)
-    parser.add_argument("--platforms", nargs="+", default=PLATFORMS)
+    parser.add_argument("--int8", action="store_true", help="in int8, without the peers that need operators alone")
+    parser.add_argument("--spaces", nargs="+", default=SPACES, help="of the five")
     chosen = parser.parse_args()
     if chosen.fresh:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
-    pairs = list(itertools.product(chosen.spaces, chosen.platforms))
-    for visit, (name, platform) in itertools.product(range(VISITS), pairs):
-        profiled(name, platform, visit)
-    for visit, (name, platform) in itertools.product(range(HELD_OUT_VISITS), pairs):
-        held_out_runs(name, platform, [network.key for network in held_out_networks(name)[1]], visit)
+    platforms = [f"{platform}:int8" if chosen.int8 else platform for platform in PLATFORMS]
     rows: list[Row] = []
-    for name, platform in pairs:
-        found = pair(name, platform, not chosen.no_peers)
-        rows += found
-        print("\n".join(row.line() for row in found), flush=True)
-    if tuple(chosen.spaces) != SPACES or tuple(chosen.platforms) != PLATFORMS or chosen.no_peers:
-        return
-    today = datetime.now(UTC).date().isoformat()
-    RESULTS.mkdir(exist_ok=True)
-    plot(rows, RESULTS / f"predictor-{today}.png")
-    records = [platform_record(get_platform(platform)) for platform in PLATFORMS]
-    text = f"""# Prediction of latency, {today}
+    for visit, name, platform in itertools.product(range(VISITS), chosen.spaces, platforms):
+        profiled(name, platform, visit)
+        held_out_runs(name, platform, [network.key for network in held_out_networks(name)[1]], visit)
+        if visit == VISITS - 1:
+            found = pair(name, platform, peers=not chosen.int8)
+            rows += found
+            print("\n".join(row.line() for row in found), flush=True)
+    write(rows, platforms, "int8" if chosen.int8 else "f32")
 
-{records[0].machine}; {", ".join(f"{record.name} {record.version}" for record in records)}; f32, one thread, batch 1.
-Repeat with `make bench-predictor`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn after the
-fit. Profiles are spread over {VISITS} visits and held-out networks over {HELD_OUT_VISITS}, as the machine drifts.
-"Measured again" is the floor: one visit to the held-out networks as a prediction of the other.
-nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
-distinct measurements, and ten times as many (at most {MOST_ALONE}).
+
+def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None:
+    """The dated table and plot."""
+    today = datetime.now(UTC).date().isoformat()
+    stem = f"predictor-{today}" if precision == "f32" else f"predictor-{precision}-{today}"
+    RESULTS.mkdir(exist_ok=True)
+    plot(rows, platforms, RESULTS / f"{stem}.png")
+    records = [platform_record(get_platform(platform)) for platform in platforms]
+    versions = ", ".join(f"{record.name} {record.version}" for record in records)
+    target, peers = {
+        "f32": (
+            "bench-predictor",
+            "nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as "
+            f"many as our\ndistinct measurements, and ten times as many (at most {MOST_ALONE}).",
+        ),
+        "int8": (
+            "bench-predictor-int8",
+            "Peers that need operators alone are left out: to quantise each by itself takes longer than all the rest.",
+        ),
+    }[precision]
+    text = f"""# Prediction of latency, {precision}, {today}
+
+{records[0].machine}; {versions}; {precision}, one thread, batch 1.
+Repeat with `make {target}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from the
+profile's; both are spread over the same {VISITS} visits, as the machine drifts.
+"Measured again" is the floor: the first visit to the held-out networks as a prediction of the last.
+{peers}
 
 | space | platform | predictor | ±5 % | ±10 % | mean error | Spearman | measurements | seconds | µs a prediction |
 |---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(row.line() for row in rows)}
 
-![errors](predictor-{today}.png)
+![errors]({stem}.png)
 """
-    (RESULTS / f"predictor-{today}.md").write_text(text)
+    (RESULTS / f"{stem}.md").write_text(text)
     print(text)
 
 

@@ -267,6 +267,31 @@ def test_a_node_without_a_time_was_fused() -> None:
     assert nothing.cost.tolist() == [0.0, 0.0]
 
 
+@pytest.mark.parametrize("named", [1, 2])
+def test_what_is_done_once_for_twins_is_the_first_ones_whichever_is_named(named: int) -> None:
+    pool, pair = Operator("avg_pool2d", 4, 6, 6, 4, kernel=3), Operator("add", 4, 6, 6, 4, inputs=2)
+    wired = (Node(CONV, (-1,)), Node(pool, (0,)), Node(pool, (0,)), Node(pair, (1, 2)))
+    run = Run(
+        Task(Network((4, 6, 6), wired, 3).key, True, 0),
+        "",
+        1.0,
+        (9.0,),
+        {0: (3.0, 3.0), named: (2.0, 2.0), 3: (1.0, 1.0)},
+        (9.0,),
+    )
+    evidence = gather([run])
+    assert evidence.operators == [CONV, pool, dataclasses.replace(pool, twin=1), pair]
+    assert evidence.cost.tolist() == [3.0, 2.0, 0.0, 1.0]
+
+
+def test_a_twin_that_was_never_seen_may_cost_nothing() -> None:
+    pool = Operator("avg_pool2d", 4, 6, 6, 4, kernel=3)
+    run = Run(Task(Network.single(pool).key, False, 0), "", 1.0, (1.5,))
+    costs = estimate(gather([run]), encode([pool, dataclasses.replace(pool, twin=1)]))
+    assert costs.mean.tolist() == [1.5, 1.5]
+    assert costs.error[1] > 0.5 > costs.error[0]
+
+
 def test_whole_times_of_single_operators_are_evidence_only_without_node_times() -> None:
     key = Network.single(CONV).key
     whole = Run(Task(key, False, 0), "", 1.0, (1.5, 1.5))

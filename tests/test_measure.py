@@ -29,7 +29,7 @@ from spacecut.measure import (
     quiet_runs,
     settled,
 )
-from spacecut.measure.plan import covering_sample, plan, sampled_networks
+from spacecut.measure.plan import WHOLE, covering_sample, plan, sampled_networks
 from spacecut.measure.protocol import Samples, time_program, timed_run
 from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import Program, get_platform
@@ -132,6 +132,21 @@ def test_plan_of_a_small_space_covers_every_operator_once(node_times):
     seen = {node.operator for network in evidence for node in Network.parse(network).nodes}
     assert seen == set(workload.operators)
     assert len(tasks) == 96  # here a network is one operator, so that what is asked for alone is asked for already
+
+
+def test_where_operators_run_alone_whole_networks_come_first():
+    workload = expand(load_space("ofa/mobilenet_v3"))
+    networks = list(itertools.islice(sampled_networks(workload), 3 * WHOLE))
+    groups = list(plan(iter(networks), False))
+    for network, group in zip(networks, groups, strict=False):
+        assert group[0] == Task(network.key, False, 0)
+    with_operators = [number for number, group in enumerate(groups[: len(networks)]) if len(group) > 1]
+    assert with_operators[0] == 0
+    assert not any(number % WHOLE for number in with_operators)
+    asked = {task.network for group in groups for task in group}
+    assert asked == {network.key for network in networks} | {
+        Network.single(node.operator).key for network in networks for node in network.nodes
+    }
 
 
 def test_worker_reports_a_failed_model_and_goes_on():

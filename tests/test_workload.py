@@ -13,6 +13,7 @@ from hypothesis import assume, given, settings
 from hypothesis import strategies as st
 from spaces import HEAD, architectures, documents, space_of
 
+from spacecut import load_space
 from spacecut.errors import InputError
 from spacecut.operators import ABSENT, INPUT, ZERO, Network, Node, Operator, Workload, expand
 from spacecut.operators.operator import KIND_NAMES, decode, encode
@@ -140,6 +141,7 @@ def operators(draw: st.DrawFn) -> Operator:
         reduced=draw(sizes) if kind == "squeeze_excite" else 0,
         inputs=draw(st.integers(1, 9)) if kind == "add" else 1,
         precision=draw(st.sampled_from(PRECISIONS)), conversions=draw(st.integers(0, 3)),
+        twin=draw(st.integers(0, 1)),
     )  # fmt: skip
 
 
@@ -270,6 +272,72 @@ def test_what_only_one_activation_or_sum_reads_may_be_fused_with_it() -> None:
     network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 10)
     assert [operator.fusable for operator in network.operators] == [fusable for _, _, fusable in wired]
     assert Network.single(network.operators[1]) == Network.single(relu)
+
+
+def test_what_does_again_what_an_earlier_one_does_is_its_twin() -> None:
+    pool, wide = (Operator("avg_pool2d", 4, 6, 6, 4, kernel=kernel) for kernel in (3, 5))
+    convolution, relu = Operator("conv2d", 4, 6, 6, 4), Operator("activation", 4, 6, 6, 4, activation="relu")
+    pair = Operator("add", 4, 6, 6, 4, inputs=2)
+    wired = [
+        (convolution, (INPUT,), None),
+        (pool, (0,), None),
+        (pool, (0,), 1),
+        (wide, (0,), None),
+        (convolution, (0,), None),
+        (convolution, (0,), None),  # its weights are others
+        (relu, (1,), None),
+        (relu, (2,), 6),  # what twins give is one value
+        (pool, (INPUT,), None),
+        (pool, (ZERO,), None),
+        (pool, (ZERO,), None),
+        (pair, (6, 7), None),
+        (relu, (4,), None),
+        (relu, (4,), 12),
+    ]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 11)
+    assert network.twins == {number: first for number, (_, _, first) in enumerate(wired) if first is not None}
+    assert [operator.twin for operator in network.operators] == [int(first is not None) for _, _, first in wired]
+    assert [network.operators[number].fusable for number in (12, 13)] == [1, 1]  # both read the convolution once
+
+
+def test_twins_of_a_cell_depend_on_what_its_other_edges_do() -> None:
+    workload = expand(load_space("nasbench201/cell"))
+    found = 0
+    for numbers in workload.space.sample(200, 0):
+        network = network_of(workload, numbers)
+        if network is not None:
+            assert operators_of(workload, numbers) == Counter(network.operators)
+            found += bool(network.twins)
+    assert found > 20
+
+
+@given(st.data())
+@quick
+def test_twins_agree_with_the_networks(data: st.DataObject) -> None:
+    """Of random graphs of poolings, activations and sums that may be absent and whose windows are chosen."""
+    choices = {name: {"candidates": [0, 1]} for name in "abc"} | {"k": {"candidates": [1, 3]}}
+    layers: list[dict[str, Any]] = []
+    for number in range(data.draw(st.integers(3, 9))):
+        source = data.draw(st.sampled_from(["input", *(f"l{earlier}" for earlier in range(number))]))
+        kind: dict[str, dict[str, Any]] = data.draw(
+            st.sampled_from(
+                [
+                    {"avg_pool2d": {"kernel": "k"}},
+                    {"max_pool2d": {"kernel": 3}},
+                    {"activation": {"activation": "relu"}},
+                    {"conv2d": {"out_channels": 4, "kernel": 1}},
+                ]
+            )
+        )
+        (fields,) = kind.values()
+        condition = data.draw(st.sampled_from([{}, {"when": "a > 0"}, {"when": "b > 0"}, {"when": "c > 0"}]))
+        layers.append({next(iter(kind)): {**fields, "input": source, "name": f"l{number}", **condition}})
+    layers.append({"add": {"inputs": [f"l{number}" for number in range(len(layers))]}})
+    workload = expand(network_space(choices, layers))
+    for numbers in architectures(workload.space):
+        network = network_of(workload, numbers)
+        if network is not None:
+            assert operators_of(workload, numbers) == Counter(network.operators)
 
 
 def test_who_reads_in_another_precision_is_counted_where_the_value_comes_from() -> None:

@@ -91,7 +91,9 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     if not len(found):
         raise InputError(f"nothing was measured of the operator {decode(rows[0])} or any like it")
     result = rows.copy()
-    result[:, _CONTEXT] = found[np.lexsort((np.abs(found[:, 1] - conversions), found[:, 2] != twin, found[:, 0] != fusable))[0]]
+    result[:, _CONTEXT] = found[
+        np.lexsort((np.abs(found[:, 1] - conversions), found[:, 2] != twin, found[:, 0] != fusable))[0]
+    ]
     return result
 
 

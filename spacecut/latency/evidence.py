@@ -125,7 +125,7 @@ def _by_carrier(network: Network, timed: Mapping[int, float]) -> dict[int, float
     for twin, first in network.twins.items():
         if twin in times and first not in times:
             times[first] = times.pop(twin)
-    missing = [position for position in range(len(network.nodes)) if position not in times]
+    missing = [position for position in range(len(network.nodes)) if position not in times | network.twins]
     if missing:
         size = macs(encode([node.operator for node in network.nodes]))
         takers: dict[int, list[int]] = defaultdict(list)

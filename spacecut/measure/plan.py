@@ -15,7 +15,7 @@ __all__ = ["covering_sample", "plan", "sampled_networks"]
 ENUMERATED = 512
 """Spaces up to this size are measured whole."""
 SAMPLED = 2048
-COMMON = 0.5
+COMMON = 0.7
 """Share of a candidate's place in its order that it has in common with the others of an architecture."""
 WHOLE = 5
 """Where operators run alone, those of one in so many networks do, before any of the others'."""

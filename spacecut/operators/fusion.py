@@ -34,7 +34,9 @@ def fusable_inputs(
         twin: Whether each layer does what an earlier one does to the same value; both read it once.
     """
     passed = [passed_on(layers, layer, on) for layer, on in zip(layers, there, strict=True)]
-    reading = [combine(lambda on, again: on & ~again, on, again).reduced() for on, again in zip(there, twin, strict=True)]
+    reading = [
+        combine(lambda on, again: on & ~again, on, again).reduced() for on, again in zip(there, twin, strict=True)
+    ]
     readers = reads(layers, reading, live, passed, output=1, otherwise=2)
     convolution: list[Table] = []
     alone: list[Table] = []

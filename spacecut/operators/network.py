@@ -60,7 +60,9 @@ class Network:
     @cached_property
     def operators(self) -> tuple[Operator, ...]:
         """The nodes' operators, told apart by what the network around them lets a runtime do."""
-        read = (source for position, node in enumerate(self.nodes) if position not in self.twins for source in node.inputs)
+        read = (
+            source for position, node in enumerate(self.nodes) if position not in self.twins for source in node.inputs
+        )
         reads = Counter(read)
         reads[self.output] += 1
         alone = {

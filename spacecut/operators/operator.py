@@ -90,7 +90,7 @@ class Operator:
     @property
     def alone(self) -> Operator:
         """The operator without what follows from the network around."""
-        return replace(self, **dict.fromkeys(CONTEXT, 0))
+        return replace(self, fusable=0, conversions=0, twin=0)
 
     def __str__(self) -> str:
         channels = str(self.in_channels)
