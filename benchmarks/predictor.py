@@ -20,6 +20,7 @@ slow half-hour, the other would look wrong.
 from __future__ import annotations
 
 import argparse
+import functools
 import itertools
 import shutil
 import time
@@ -128,6 +129,7 @@ def held_out_runs(name: str, platform: str, keys: Iterable[str], visit: int) -> 
     return kept(at(name, platform, f"-held-out-{visit}.gz"), platform, keys, PASSES, seed=visit)
 
 
+@functools.cache
 def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
     """Architectures ``[networks, choices]`` that no profile knows of, and their networks."""
     space = spacecut.load_space(name)
@@ -167,8 +169,6 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     ]
     if not peers:
         return rows
-    if not FORESTS.exists():
-        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`")
     theirs = list(dict.fromkeys(Network.single(node.operator).key for network in networks for node in network.nodes))
     equal = len({(run.task.network, run.task.nodes) for run in profile.runs})
     single = sorted({Network.single(operator).key for operator in expand(spacecut.load_space(name)).operators})
@@ -238,6 +238,8 @@ def main() -> None:
     parser.add_argument("--int8", action="store_true", help="in int8, without the peers that need operators alone")
     parser.add_argument("--spaces", nargs="+", default=SPACES, help="of the five")
     chosen = parser.parse_args()
+    if not chosen.int8 and not FORESTS.exists():
+        raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`")
     if chosen.fresh:
         shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)

@@ -11,7 +11,7 @@ from collections.abc import Sequence
 
 import numpy as np
 
-from spacecut.operators.reading import passed_on, reads
+from spacecut.operators.reading import reads
 from spacecut.space.layers import PRECISIONS
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import Layer
@@ -24,7 +24,9 @@ def own_precision(layer: Layer) -> Table:
     return combine(lambda word: word != PRECISIONS[0], layer.fields.get("precision", constant(PRECISIONS[0])))
 
 
-def converted_reads(layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table]) -> list[Table]:
+def converted_reads(
+    layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table], passed: Sequence[Sequence[Table]]
+) -> list[Table]:
     """For each layer, how many times operators of another precision read its value.
 
     Where that depends on too many choices at once, none are counted; a concrete network counts them all the same.
@@ -33,12 +35,12 @@ def converted_reads(layers: Sequence[Layer], there: Sequence[Table], live: Seque
         layers: The layers of a space.
         there: Whether each layer holds an operator; where not, it passes an input on.
         live: Whether each layer's value reaches the output.
+        passed: What each layer passes on, as :func:`~spacecut.operators.reading.passed_on` has it.
     """
     nothing = constant(np.int64(0))
     own = [own_precision(layer) for layer in layers]
     if not any(table.values.any() for table in own):
         return [nothing] * len(layers)
-    passed = [passed_on(layers, layer, on) for layer, on in zip(layers, there, strict=True)]
     counted = [combine(np.logical_and, on, table).reduced() for on, table in zip(there, own, strict=True)]
     others = [combine(lambda on, o: on & ~o, on, table).reduced() for on, table in zip(there, own, strict=True)]
     alike, unlike = (reads(layers, which, live, passed, output=0, otherwise=0) for which in (others, counted))

@@ -13,7 +13,7 @@ import numpy as np
 
 from spacecut.operators.conversions import own_precision
 from spacecut.operators.operator import FUSABLE, fuses
-from spacecut.operators.reading import passed_on, reads
+from spacecut.operators.reading import reads
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
@@ -23,7 +23,11 @@ _NO, _NONE = constant(False), constant(np.int64(0))
 
 
 def fusable_inputs(
-    layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table], twin: Sequence[Table]
+    layers: Sequence[Layer],
+    there: Sequence[Table],
+    live: Sequence[Table],
+    passed: Sequence[Sequence[Table]],
+    twin: Sequence[Table],
 ) -> list[Table]:
     """For each layer that is an activation or a sum, how many of its inputs are convolutions that only it reads.
 
@@ -31,9 +35,9 @@ def fusable_inputs(
         layers: The layers of a space.
         there: Whether each layer holds an operator; where not, it passes an input on.
         live: Whether each layer's value reaches the output.
+        passed: What each layer passes on, as :func:`~spacecut.operators.reading.passed_on` has it.
         twin: Whether each layer does what an earlier one does to the same value; both read it once.
     """
-    passed = [passed_on(layers, layer, on) for layer, on in zip(layers, there, strict=True)]
     reading = [
         combine(lambda on, again: on & ~again, on, again).reduced() for on, again in zip(there, twin, strict=True)
     ]

@@ -14,7 +14,6 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spacecut.operators.operator import WEIGHTLESS
-from spacecut.operators.reading import passed_on
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
@@ -24,7 +23,9 @@ _NO = constant(False)
 _NOWHERE = constant(np.int64(NETWORK_INPUT - 1))
 
 
-def twins(layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table]) -> list[Table]:
+def twins(
+    layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table], passed: Sequence[Sequence[Table]]
+) -> list[Table]:
     """Whether each layer does what an earlier one does to the same value.
 
     Pairs for which that depends on too many choices at once are taken to differ; a concrete network tells them all the
@@ -34,13 +35,14 @@ def twins(layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table]
         layers: The layers of a space.
         there: Whether each layer holds an operator; where not, it passes an input on.
         live: Whether each layer's value reaches the output.
+        passed: What each layer passes on, as :func:`~spacecut.operators.reading.passed_on` has it.
     """
     result = [_NO] * len(layers)
     value: dict[int, Table] = {NETWORK_INPUT: constant(np.int64(NETWORK_INPUT))}  # the layer that first has it
     able = defaultdict[tuple[str, int], list[int]](list)  # by kind and by what they may read
     for position, layer in enumerate(layers):
         mine = constant(np.int64(position))
-        for source, passes in zip(layer.inputs, passed_on(layers, layer, there[position]), strict=True):
+        for source, passes in zip(layer.inputs, passed[position], strict=True):
             mine = held(mine, np.where, passes, value[source], mine).reduced()
         if layer.kind in WEIGHTLESS:
             here = held(there[position], np.logical_and, there[position], live[position])
@@ -67,10 +69,10 @@ def _alike(
     pairs = [pair for pair in pairs if pair[0].values.size * pair[1].values.size > 1]
     source = layers[position].inputs[0]
     same = held(_NO, np.equal, value[source], value[layers[other].inputs[0]]).reduced()
-    if source != NETWORK_INPUT:
-        conditions = [*conditions, combine(np.logical_not, layers[source].zero)]
     if not same.values.any():
         return _NO
+    if source != NETWORK_INPUT:
+        conditions = [*conditions, combine(np.logical_not, layers[source].zero)]
     for one, another in pairs:
         same = held(_NO, lambda so_far, a, b: so_far & (a == b), same, one, another)
     return held(_NO, lambda *all_of: functools.reduce(np.logical_and, all_of), same, *conditions).reduced()

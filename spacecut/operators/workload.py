@@ -19,7 +19,7 @@ from spacecut.operators.effects import effects_of
 from spacecut.operators.fusion import fusable_inputs
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
-from spacecut.operators.reading import selects
+from spacecut.operators.reading import passed_on, selects
 from spacecut.operators.twins import twins
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
@@ -139,11 +139,12 @@ def expand(space: SearchSpace) -> Workload:
     local: list[tuple[int, Table]] = []
     live, exact = _live(space.layers)
     there = [_there(layer, space.layers) for layer in space.layers]
-    twin = twins(space.layers, there, live)
+    passed = [passed_on(space.layers, layer, on) for layer, on in zip(space.layers, there, strict=True)]
+    twin = twins(space.layers, there, live, passed)
     context = (
-        fusable_inputs(space.layers, there, live, twin),
-        converted_reads(space.layers, there, live),
-        [combine(np.int64, table) for table in twin],
+        fusable_inputs(space.layers, there, live, passed, twin),
+        converted_reads(space.layers, there, live, passed),
+        twin,
     )
     for position, layer in enumerate(space.layers):
         if KINDS[layer.kind].computes:
