@@ -127,6 +127,7 @@ def test_one_space_for_two_platforms(workspace):
     checked = answer("check-certificate", "both", cwd=workspace)
     assert [entry["platform"] for entry in checked["platforms"]] == names
     scored = answer("score", "both", "-p", names[1], cwd=workspace)
+    assert scored == answer("score", "both", "-p", "litert", cwd=workspace)
     assert scored["slowest_ms"] != answer("score", "both", cwd=workspace)["slowest_ms"]
     refused = run("score", "both", "-p", "abacus", cwd=workspace)
     assert refused.returncode == 2

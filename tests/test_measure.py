@@ -2,12 +2,14 @@ from __future__ import annotations
 
 import itertools
 import json
+import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -29,9 +31,11 @@ from spacecut.measure import (
     quiet_runs,
     settled,
 )
+from spacecut.measure.alone import spread
 from spacecut.measure.plan import WHOLE, covering_sample, plan, sampled_networks
 from spacecut.measure.protocol import Samples, time_program, timed_run
 from spacecut.operators import Network, Operator, expand
+from spacecut.operators.operator import encode, family_columns
 from spacecut.platforms import Program, get_platform
 from spacecut.space import load_space
 
@@ -134,19 +138,34 @@ def test_plan_of_a_small_space_covers_every_operator_once(node_times):
     assert len(tasks) == 96  # here a network is one operator, so that what is asked for alone is asked for already
 
 
-def test_where_operators_run_alone_whole_networks_come_first():
+def test_where_operators_run_alone_every_family_comes_at_once_and_all_that_networks_have_in_the_end():
     workload = expand(load_space("ofa/mobilenet_v3"))
-    networks = list(itertools.islice(sampled_networks(workload), 3 * WHOLE))
+    networks = list(itertools.islice(sampled_networks(workload), 30))
     groups = list(plan(iter(networks), False))
-    for network, group in zip(networks, groups, strict=False):
+    operators = {node.operator for network in networks for node in network.nodes}
+    first = encode([Network.parse(task.network).nodes[0].operator for task in groups[0][1:]])
+    families = np.unique(family_columns(encode(list(operators))), axis=0)
+    assert np.array_equal(np.unique(family_columns(first), axis=0), families)
+    assert len(first) == len(families)
+    for network, group in zip(networks[1:], groups[1:], strict=False):
         assert group[0] == Task(network.key, False, 0)
-    with_operators = [number for number, group in enumerate(groups[: len(networks)]) if len(group) > 1]
-    assert with_operators[0] == 0
-    assert not any(number % WHOLE for number in with_operators)
-    asked = {task.network for group in groups for task in group}
-    assert asked == {network.key for network in networks} | {
-        Network.single(node.operator).key for network in networks for node in network.nodes
+        assert len(group) <= 1 + math.ceil(len(network.nodes) / WHOLE)
+    asked = [task for group in groups for task in group]
+    assert len(asked) == len(set(asked))
+    assert {task.network for task in asked} == {network.key for network in networks} | {
+        Network.single(operator).key for operator in operators
     }
+
+
+def test_operators_alone_reach_from_the_narrowest_to_the_widest_early():
+    networks = list(itertools.islice(sampled_networks(expand(load_space("metapruning/mobilenet_v1"))), 200))
+    once, others = spread(networks)
+    order = [*once, *others]
+    assert Counter(order) == Counter({node.operator for network in networks for node in network.nodes})
+    (first, *more) = [o for o in order if (o.kind, o.height, o.stride) == ("depthwise_conv2d", 112, 1)]
+    widths = sorted(operator.out_channels for operator in [first, *more])
+    assert {operator.out_channels for operator in more[:3]} > {widths[0], widths[-1]}
+    assert widths[0] < first.out_channels < widths[-1]
 
 
 def test_worker_reports_a_failed_model_and_goes_on():

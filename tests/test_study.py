@@ -217,9 +217,12 @@ def test_what_is_slower_in_spite_of_less_compute_is_told_with_what_is_to_blame()
         (("study",), "platform"),
         (("compare", "nowhere.onnx", "-p", "onnxruntime"), "nowhere.onnx"),
         (("compare", "nasbench201/cell", "-p", "onnxruntime"), "15625 networks"),
+        (("study", "-p", "phone.json"), "networks are run here"),
+        (("compare", "mobilenet/v2", "-p", "phone.json"), "networks are run here"),
     ],
 )
 def test_bad_usage_is_one_clear_line(tmp_path: Path, arguments: tuple[str, ...], named: str) -> None:
+    (tmp_path / "phone.json").touch()
     done = run(*arguments, cwd=tmp_path)
     assert done.returncode == 2
     assert named in done.stderr

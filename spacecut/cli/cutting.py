@@ -8,7 +8,17 @@ from typing import Annotated, Any
 
 import typer
 
-from spacecut.cli.output import PLATFORM_FORM, Json, emit, estimated_by, out, progress, recorded_json
+from spacecut.cli.output import (
+    PLATFORM_FORM,
+    Json,
+    StoreUrl,
+    Threads,
+    emit,
+    estimated_by,
+    out,
+    progress,
+    recorded_json,
+)
 from spacecut.cut import TOLERANCE, Gain, Outcome, Reduction, gain, mix, read_rules, regrid
 from spacecut.cut import cut as cut_space
 from spacecut.errors import InputError
@@ -40,11 +50,7 @@ Platform = Annotated[
         show_default=False,
     ),
 ]
-Threads = Annotated[int, typer.Option(help="Threads of one inference.")]
 Batch = Annotated[int, typer.Option(help="Inputs in one inference.")]
-StoreUrl = Annotated[
-    str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
-]
 Seconds = Annotated[float, typer.Option("--budget", help="About how many seconds to measure.")]
 
 

@@ -1,4 +1,4 @@
-"""What every command shares: the JSON object, the consoles, the progress bar, and how errors end the program."""
+"""What commands share: options, the JSON object, the consoles and the progress bar."""
 
 from __future__ import annotations
 
@@ -21,6 +21,8 @@ __all__ = [
     "JSON_VERSION",
     "PLATFORM_FORM",
     "Json",
+    "StoreUrl",
+    "Threads",
     "emit",
     "estimated_by",
     "out",
@@ -32,6 +34,11 @@ __all__ = [
 JSON_VERSION = 1
 PLATFORM_FORM = escape("RUNTIME[/DEVICE][:PRECISION]")
 """How a platform is written, for the help texts, which are rich markup."""
+
+StoreUrl = Annotated[
+    str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
+]
+Threads = Annotated[int, typer.Option(help="Threads of one inference.")]
 
 Json = Annotated[bool, typer.Option("--json", help="Print one JSON object on standard output, and nothing else there.")]
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from collections.abc import Sequence
 from dataclasses import asdict
 from pathlib import Path
 from typing import Annotated, Any
@@ -10,7 +11,7 @@ from typing import Annotated, Any
 import numpy as np
 import typer
 
-from spacecut.cli.output import PLATFORM_FORM, Json, emit, out, progress
+from spacecut.cli.output import PLATFORM_FORM, Json, StoreUrl, Threads, emit, out, progress
 from spacecut.cut.rules import RULES_FILE, RuleBook, write_rules
 from spacecut.errors import InputError
 from spacecut.measure import DEFAULT_STORE
@@ -27,9 +28,6 @@ __all__ = ["compare", "study"]
 Platforms = Annotated[
     list[str],
     typer.Option("--platform", "-p", help=f"{PLATFORM_FORM}; again for each further one.", show_default=False),
-]
-StoreUrl = Annotated[
-    str, typer.Option("--store", help="Path or SQLAlchemy URL of the store of raw samples.", envvar="SPACECUT_STORE")
 ]
 Output = Annotated[Path | None, typer.Option("--output", "-o", help="Directory for report.html and the figures.")]
 
@@ -61,8 +59,7 @@ def study(
     Where the same platform is given in two precisions, the gain of the lower one is judged too.
     """
     _check_plots(plots, output)
-    for name in platforms:
-        get_platform(name)  # what is wrong with it is said before a progress bar begins
+    _check_platforms(platforms)
     if (quantise is None) != (inputs is None):
         raise InputError("--quantise MODEL.onnx and --inputs FILE.npy go together; give both")
     trained = None if quantise is None or inputs is None else read_trained(quantise, inputs)
@@ -109,7 +106,7 @@ def compare(
         list[str], typer.Argument(metavar="MODEL...", help="ONNX models, or shipped networks such as mobilenet/v2.")
     ],
     platforms: Platforms,
-    threads: Annotated[int, typer.Option(help="Threads of one inference.")] = 1,
+    threads: Threads = 1,
     store: StoreUrl = DEFAULT_STORE,
     output: Output = None,
     plots: Plots = False,
@@ -118,8 +115,7 @@ def compare(
     """Measure networks across platforms: how fast, whether at all, and what the time goes to."""
     _check_plots(plots, output)
     networks = {name: _network(name) for name in dict.fromkeys(models)}
-    for name in platforms:
-        get_platform(name, threads)
+    _check_platforms(platforms, threads)
     with progress("comparing") as told:
         found = compare_networks(networks, list(dict.fromkeys(platforms)), threads=threads, store=store, progress=told)
     files = write_comparison_page(found, _folder(output), plots=plots) if output is not None else []
@@ -132,6 +128,16 @@ def compare(
 def _lower(name: str, walks: dict[str, Walk]) -> dict[str, Walk]:
     """The walks of the same platform at lower precisions, where it is given at its first."""
     return {} if ":" in name else {other: walked for other, walked in walks.items() if other.startswith(f"{name}:")}
+
+
+def _check_platforms(names: Sequence[str], threads: int = 1) -> None:
+    """What is wrong with them is said before a progress bar begins."""
+    for name in names:
+        if Path(name).is_file():
+            raise InputError(
+                f"{name}: networks are run here, which a file cannot do; `spacecut platforms` names what can"
+            )
+        get_platform(name, threads)
 
 
 def _check_plots(plots: bool, output: Path | None) -> None:

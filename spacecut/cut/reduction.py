@@ -201,17 +201,25 @@ def load_reduction(
 
     Args:
         directory: Where.
-        platform: Which of several platforms; the first where not given.
+        platform: Which of several platforms, by its name or by all that its certificate says of it; the first where
+            not given.
 
     Raises:
-        InputError: The directory is missing or holds something else, or was not cut for that platform.
+        InputError: The directory is missing or holds something else, or was not cut for one such platform.
     """
     folder = Path(directory)
     found = list(saved(folder))
     known = [certificate.platform for _, certificate in found]
-    if platform is not None and platform not in known:
-        raise InputError(f"{folder}: it was not cut for {platform!r}, but for {', '.join(known)}")
-    profile, certificate = found[0 if platform is None else known.index(platform)]
+    if platform is None or platform in known:
+        number = 0 if platform is None else known.index(platform)
+    else:
+        named = [number for number, told in enumerate(known) if told.startswith(f"{platform} ")]
+        if len(named) > 1:
+            raise InputError(f"{folder}: several are called {platform!r}; say which: {'; or '.join(known)}")
+        if not named:
+            raise InputError(f"{folder}: it was not cut for {platform!r}, but for {'; and '.join(known)}")
+        (number,) = named
+    profile, certificate = found[number]
     return load_space(folder / _FULL), load_space(folder / _REDUCED), load_profile(profile), certificate
 
 

@@ -118,7 +118,6 @@ class _Fitted:
 
     explanation: Explanation
     posterior: Posterior
-    tables: dict[Scope, np.ndarray]
     overhead: float
     costs: dict[Scope, np.ndarray]
 
@@ -131,29 +130,30 @@ class _Fitted:
 
     def errors(self, scope: Scope) -> np.ndarray:
         """Standard errors of what tells a scope's combinations from their mean, ms."""
-        centred = self.tables[scope] - self.tables[scope].mean(axis=0)
+        told_apart = self.explanation.tables[scope] @ self.posterior.directions
+        centred = told_apart - told_apart.mean(axis=0)
         variance = np.einsum("cd,dk,ck->c", centred, self.posterior.covariance[1:, 1:], centred, optimize=True)
         return np.asarray(np.sqrt(np.maximum(variance, 0.0)))
 
 
 def _fitted(explanation: Explanation, seen: Latencies) -> _Fitted:
     posterior = regress(explanation.of(seen.numbers), seen.ms, explanation.group)
-    tables = {scope: table @ posterior.directions for scope, table in explanation.tables.items()}
-    posterior = _not_below(posterior, tables, -_NOTHING * float(np.median(seen.ms)))
+    posterior = _not_below(posterior, explanation, -_NOTHING * float(np.median(seen.ms)))
     overhead = float(posterior.mean[0])
     costs = {}
-    for scope, table in tables.items():
-        ms = table @ posterior.mean[1:]
+    for scope, table in explanation.tables.items():
+        ms = table @ posterior.of_columns
         overhead += float(ms.min())
         costs[scope] = ms - ms.min()
-    return _Fitted(explanation, posterior, tables, max(overhead, 0.0), costs)
+    return _Fitted(explanation, posterior, max(overhead, 0.0), costs)
 
 
-def _not_below(posterior: Posterior, tables: dict[Scope, np.ndarray], least: float) -> Posterior:
+def _not_below(posterior: Posterior, explanation: Explanation, least: float) -> Posterior:
     """What is known once no network takes less than nothing; the cheapest combinations may come to change by it."""
     for _ in range(_ROUNDS):
-        cheapest = [table[int((table @ posterior.mean[1:]).argmin())] for table in tables.values()]
-        combination = np.append(1.0, np.sum(cheapest, axis=0))
+        cheapest = [table[int((table @ posterior.of_columns).argmin())] for table in explanation.tables.values()]
+        columns = np.sum([combination.toarray().ravel() for combination in cheapest], axis=0)
+        combination = np.append(1.0, columns @ posterior.directions)
         if combination @ posterior.mean >= least:
             break
         posterior = posterior.given(combination, 0.0)

@@ -18,6 +18,7 @@ from spacecut.latency.counting import BINS, count_within, sample_within
 from spacecut.latency.elimination import SUM_ERROR, k_best, minimum
 from spacecut.latency.estimator import Costs
 from spacecut.latency.evidence import Evidence
+from spacecut.latency.lookup import Lookup
 from spacecut.latency.trellis import Scope, SumTable, Trellis
 from spacecut.operators import ABSENT, Factor, Workload
 from spacecut.operators.operator import macs
@@ -25,8 +26,6 @@ from spacecut.space import Architecture, Candidate, SearchSpace
 from spacecut.space.table import Table
 
 __all__ = ["LatencyModel", "Scored", "fit_latency_model"]
-
-_PIECE = 1 << 14
 
 
 @dataclass(frozen=True)
@@ -82,6 +81,23 @@ class LatencyModel:
         return _merged(self.factors, np.square(self.costs.error))
 
     @cached_property
+    def macs(self) -> tuple[SumTable, ...]:
+        """Multiply-accumulates over the candidates, a batch of one."""
+        return _merged(self.workload.factors, macs(self.workload.rows))
+
+    @cached_property
+    def _latencies(self) -> Lookup:
+        return Lookup(self.tables)
+
+    @cached_property
+    def _variances(self) -> Lookup:
+        return Lookup(self.variances)
+
+    @cached_property
+    def _macs(self) -> Lookup:
+        return Lookup(self.macs)
+
+    @cached_property
     def trellis(self) -> Trellis:
         """The latency laid out for exact answers over all architectures."""
         return self.trellis_over([np.arange(length) for length in self.space.lengths])
@@ -113,7 +129,7 @@ class LatencyModel:
             InputError: A choice or candidate is missing or unknown.
         """
         numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
-        return self.correction.overhead_ms + _total(self.tables, numbers)
+        return self.correction.overhead_ms + self._latencies.total(numbers)
 
     def interval(self, architectures: Architecture | np.ndarray, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Bounds in ms between which the latency of architectures lies with probability ``level``.
@@ -129,7 +145,7 @@ class LatencyModel:
         numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
         latency = self.predict(numbers)
         whole = np.nan_to_num(self.correction.error) * latency
-        half = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.square(whole) + _total(self.variances, numbers))
+        half = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.square(whole) + self._variances.total(numbers))
         return np.maximum(latency - half, 0.0), latency + half
 
     def fastest(self) -> tuple[float, dict[str, Candidate]]:
@@ -158,14 +174,9 @@ class LatencyModel:
             count_within(self.trellis, max_ms, bins, np.floor),
         )
 
-    @cached_property
-    def macs(self) -> tuple[SumTable, ...]:
-        """Multiply-accumulates over the candidates, a batch of one."""
-        return _merged(self.workload.factors, macs(self.workload.rows))
-
     def count_macs(self, numbers: np.ndarray) -> np.ndarray:
         """Multiply-accumulates of architectures given as candidate numbers ``[architectures, choices]``."""
-        return _total(self.macs, numbers)
+        return self._macs.total(numbers)
 
     def best(self, k: int, max_ms: float | None = None, by: str = "macs") -> list[Scored]:
         """The ``k`` best architectures, best first.
@@ -223,22 +234,6 @@ def _merged(factors: Sequence[Factor], values: np.ndarray) -> tuple[SumTable, ..
     for factor in factors:
         merged[factor.scope] = merged[factor.scope] + padded[factor.index]
     return tuple(SumTable(scope, merged[scope]) for scope in sorted(merged))
-
-
-def _total(tables: tuple[SumTable, ...], numbers: np.ndarray) -> np.ndarray:
-    """Sum of the tables for candidate numbers ``[architectures, choices]``, in pieces that stay in the cache."""
-    total = np.empty(len(numbers))
-    flat = [(table, np.ascontiguousarray(table.values).ravel()) for table in tables]
-    for start in range(0, len(numbers), _PIECE):
-        columns = np.ascontiguousarray(numbers[start : start + _PIECE].T)
-        piece = np.zeros(columns.shape[1])
-        for table, values in flat:
-            index = np.zeros((), dtype=np.int64)
-            for position, length in zip(table.scope, table.values.shape, strict=True):
-                index = index * length + columns[position]
-            piece += values[index]
-        total[start : start + _PIECE] = piece
-    return total
 
 
 def fit_latency_model(workload: Workload, evidence: Evidence) -> LatencyModel:

@@ -8,6 +8,7 @@ normal, so that outliers count for less (iterative reweighting; Lange, Little & 
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import numpy as np
 
@@ -35,6 +36,11 @@ class Posterior:
     directions: np.ndarray
     mean: np.ndarray
     covariance: np.ndarray
+
+    @cached_property
+    def of_columns(self) -> np.ndarray:
+        """Milliseconds of each column, shape ``[columns]``."""
+        return self.directions @ self.mean[1:]
 
     def given(self, combination: np.ndarray, ms: float) -> Posterior:
         """What is known once a combination of intercept and coefficients is known to be so many ms."""

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Iterable, Iterator
 
 import numpy as np
 
+from spacecut.measure.alone import spread
 from spacecut.measure.run import Task
 from spacecut.operators import Network, Workload
 from spacecut.space import SearchSpace
@@ -18,7 +21,7 @@ SAMPLED = 2048
 COMMON = 0.7
 """Share of a candidate's place in its order that it has in common with the others of an architecture."""
 WHOLE = 5
-"""Where operators run alone, those of one in so many networks do, before any of the others'."""
+"""Where operators run alone, with each network there come one in so many as it has operators."""
 
 
 def covering_sample(space: SearchSpace, count: int, seed: int = 0) -> np.ndarray:
@@ -68,33 +71,31 @@ def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:
     """Groups of tasks, one group a network, each task once.
 
     Where the platform tells node times inside a running network, each network tells the cost of all its operators in
-    context. Else operators run alone beside the networks: those of every few networks first, as a whole network takes
-    no longer than one of them does, and is what tells how much more operators cost in company; then those of the rest.
+    context. Else operators run alone beside the networks: one of each family at once, so that nothing is unknown, and
+    then some with every network, as a whole network takes no longer than one of them does, and is what tells how much
+    more operators cost in company.
 
     Args:
         networks: What is to be known about.
         node_times: Whether the platform tells node times.
     """
+    if node_times:
+        for key in dict.fromkeys(network.key for network in networks):
+            yield [Task(key, True, 0)]
+        return
+    networks = iter(networks)
+    ahead = list(itertools.islice(networks, ENUMERATED))
+    asked, others = spread(ahead)
     seen: set[Task] = set()
-    waiting: list[Network] = []
-
-    def new(tasks: Iterable[Task]) -> Iterator[list[Task]]:
-        group = [task for task in dict.fromkeys(tasks) if task not in seen]
-        seen.update(group)
-        if group:
+    for number, network in enumerate(itertools.chain(ahead, networks)):
+        if number:
+            asked = list(itertools.islice(others, math.ceil(len(network.nodes) / WHOLE)))
+        tasks = [Task(key, False, 0) for key in (network.key, *(Network.single(operator).key for operator in asked))]
+        if group := [task for task in dict.fromkeys(tasks) if task not in seen]:
+            seen.update(group)
             yield group
-
-    for number, network in enumerate(networks):
-        whole = [Task(network.key, node_times, 0)]
-        if not node_times:
-            if number % WHOLE == 0:
-                whole += _alone(network)
-            else:
-                waiting.append(network)
-        yield from new(whole)
-    for network in waiting:
-        yield from new(_alone(network))
-
-
-def _alone(network: Network) -> list[Task]:
-    return [Task(Network.single(node.operator).key, False, 0) for node in network.nodes]
+    for operator in others:
+        task = Task(Network.single(operator).key, False, 0)
+        if task not in seen:
+            seen.add(task)
+            yield [task]

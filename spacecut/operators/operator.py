@@ -29,8 +29,8 @@ FUSABLE = ("activation", "add")
 WEIGHTLESS = ("activation", "max_pool2d", "avg_pool2d", "global_avg_pool")
 """Kinds of one input without weights, of which runtimes may do several that are alike at once."""
 
-# What varies inside a family is how wide an operator is; all else tells families apart.
-_WIDTHS = ("in_channels", "out_channels", "reduced")
+WIDTHS = ("in_channels", "out_channels", "reduced")
+"""What varies inside a family is how wide an operator is; all else tells families apart."""
 
 
 @dataclass(frozen=True, order=True)
@@ -176,7 +176,7 @@ def family_columns(rows: np.ndarray) -> np.ndarray:
     inputs = COLUMNS.index("inputs")
     rows = rows.copy()
     rows[rows[:, 0] == KIND_NAMES.index("concat"), inputs] = 0
-    kept = [index for index, name in enumerate(COLUMNS) if name not in _WIDTHS]
+    kept = [index for index, name in enumerate(COLUMNS) if name not in WIDTHS]
     return rows[:, kept]
 
 

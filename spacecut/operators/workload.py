@@ -9,7 +9,7 @@ from __future__ import annotations
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, lru_cache
 
 import numpy as np
 
@@ -34,6 +34,9 @@ ABSENT = -1
 
 EMPTY = -3
 """A value without channels, which only stands where a network is put together."""
+
+KEPT = 4
+"""So many spaces' workloads are kept, as one command expands its space several times."""
 
 MAX_CODES = 2**62
 MAX_FACTOR = 200_000
@@ -133,6 +136,7 @@ class Workload:
         return _without_unused(Network(self.space.document.input, tuple(nodes), output))
 
 
+@lru_cache(KEPT)
 def expand(space: SearchSpace) -> Workload:
     """All distinct operators of a space, and which layer holds which under which candidates."""
     found: list[np.ndarray] = []
