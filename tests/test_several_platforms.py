@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -134,9 +135,16 @@ def test_a_reduction_for_two_platforms_is_saved_and_read_again(tmp_path: Path) -
         _, _, profile, certificate = load_reduction(tmp_path, name)
         assert str(profile.platform) == name
         assert certificate == outcome.certificate
+        assert load_reduction(tmp_path, name.split()[0])[-1] == certificate
     with pytest.raises(InputError, match="not cut for 'third', but for one"):
         load_reduction(tmp_path, "third")
     assert cut(space, profiles[0], tolerance=0.1).save(tmp_path) == sorted(tmp_path.iterdir())
+    alike = [Named("one", space, random_costs(seed)) for seed in (1, 2)]
+    for number, profile in enumerate(alike):
+        object.__setattr__(profile, "platform", replace(profile.platform, threads=1 + number))
+    cut(space, alike, tolerance=0.1).save(tmp_path)
+    with pytest.raises(InputError, match="several are called 'one'; say which: one 1 on cpu"):
+        load_reduction(tmp_path, "one")
 
 
 def test_bounds_and_platforms_must_match() -> None:

@@ -40,7 +40,7 @@ class Posterior:
     @cached_property
     def of_columns(self) -> np.ndarray:
         """Milliseconds of each column, shape ``[columns]``."""
-        return self.directions @ self.mean[1:]
+        return np.asarray(self.directions @ self.mean[1:])
 
     def given(self, combination: np.ndarray, ms: float) -> Posterior:
         """What is known once a combination of intercept and coefficients is known to be so many ms."""
