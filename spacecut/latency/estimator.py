@@ -26,7 +26,6 @@ _FEWEST = 8  # distinct operators for a choice of features by cross-validation
 _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _ROUNDING = 1e-9  # relative errors of so little are no errors
-_RESCALED = 1  # times that a fit is made again, with errors relative to what it said
 _MAD = 1.4826  # median absolute deviation to standard deviation
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
@@ -207,9 +206,11 @@ def _solve(features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.nda
     Relative to what the fit itself says: relative to the costs, those that happen to be low would count for more, and
     the fit would lie below their mean.
     """
-    size = cost
-    for _ in range(_RESCALED + 1):
-        scale = weight / np.maximum(size, _FLOOR_MS)
-        weights, _ = nnls(features * scale[:, None], cost * scale, maxiter=50 * features.shape[1])
-        size = _mixed(features, weights)
+    first = _solve_relative_to(cost, features, cost, weight)
+    return _solve_relative_to(_mixed(features, first), features, cost, weight)
+
+
+def _solve_relative_to(size: np.ndarray, features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.ndarray:
+    scale = weight / np.maximum(size, _FLOOR_MS)
+    weights, _ = nnls(features * scale[:, None], cost * scale, maxiter=50 * features.shape[1])
     return np.asarray(weights)

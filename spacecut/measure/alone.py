@@ -33,19 +33,15 @@ def spread(networks: Sequence[Network]) -> tuple[list[Operator], Iterator[Operat
     widths = np.log(np.maximum(rows[:, _WIDTHS], 1))
     members = [np.flatnonzero(family == number) for number in range(len(weight))]
     orders = [map(operators.__getitem__, _farthest_first(widths, numbers)) for numbers in members]
-    return [next(order) for order in orders], _in_turn(orders, weight)
+    once = [next(order) for order in orders]
+    turns = [_turns(order, number, share) for number, (order, share) in enumerate(zip(orders, weight, strict=True))]
+    return once, (operator for _, _, operator in heapq.merge(*turns))
 
 
-def _in_turn(orders: Sequence[Iterator[Operator]], weight: np.ndarray) -> Iterator[Operator]:
-    """What is left of several orders, from each as often as its weight has it."""
-    turns = [(1 / share, number, 1) for number, share in enumerate(weight)]
-    heapq.heapify(turns)
-    while turns:
-        _, number, taken = heapq.heappop(turns)
-        for operator in orders[number]:
-            yield operator
-            heapq.heappush(turns, ((taken + 1) / weight[number], number, taken + 1))
-            break
+def _turns(order: Iterator[Operator], number: int, share: int) -> Iterator[tuple[float, int, Operator]]:
+    """When each of a family's operators has its turn, the sooner the larger the family's share; numbers break ties."""
+    for taken, operator in enumerate(order, 1):
+        yield taken / share, number, operator
 
 
 def _farthest_first(points: np.ndarray, members: np.ndarray) -> Iterator[int]:

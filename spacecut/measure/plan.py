@@ -10,7 +10,7 @@ import numpy as np
 
 from spacecut.measure.alone import spread
 from spacecut.measure.run import Task
-from spacecut.operators import Network, Workload
+from spacecut.operators import Network, Operator, Workload
 from spacecut.space import SearchSpace
 
 __all__ = ["covering_sample", "plan", "sampled_networks"]
@@ -79,23 +79,24 @@ def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:
         networks: What is to be known about.
         node_times: Whether the platform tells node times.
     """
-    if node_times:
-        for key in dict.fromkeys(network.key for network in networks):
-            yield [Task(key, True, 0)]
-        return
+    groups = ([Task(network.key, True, 0)] for network in networks) if node_times else _with_operators(networks)
+    seen: set[Task] = set()
+    for group in groups:
+        if fresh := [task for task in dict.fromkeys(group) if task not in seen]:
+            seen.update(fresh)
+            yield fresh
+
+
+def _with_operators(networks: Iterable[Network]) -> Iterator[list[Task]]:
     networks = iter(networks)
     ahead = list(itertools.islice(networks, ENUMERATED))
-    asked, others = spread(ahead)
-    seen: set[Task] = set()
+    once, others = spread(ahead)
     for number, network in enumerate(itertools.chain(ahead, networks)):
-        if number:
-            asked = list(itertools.islice(others, math.ceil(len(network.nodes) / WHOLE)))
-        tasks = [Task(key, False, 0) for key in (network.key, *(Network.single(operator).key for operator in asked))]
-        if group := [task for task in dict.fromkeys(tasks) if task not in seen]:
-            seen.update(group)
-            yield group
+        operators = itertools.islice(others, math.ceil(len(network.nodes) / WHOLE)) if number else once
+        yield [Task(network.key, False, 0), *map(_alone, operators)]
     for operator in others:
-        task = Task(Network.single(operator).key, False, 0)
-        if task not in seen:
-            seen.add(task)
-            yield [task]
+        yield [_alone(operator)]
+
+
+def _alone(operator: Operator) -> Task:
+    return Task(Network.single(operator).key, False, 0)
