@@ -22,7 +22,7 @@ from spacecut.errors import InputError
 from spacecut.latency.estimator import Costs, estimate
 from spacecut.latency.evidence import Evidence
 from spacecut.operators import Network
-from spacecut.operators.operator import COLUMNS, encode, family_columns
+from spacecut.operators.operator import COLUMNS, encode, family_numbers
 
 __all__ = ["Correction", "corrected_costs", "held_out_error"]
 
@@ -221,8 +221,7 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray
     Families that no network has are corrected like their kind.
     """
     kinds = rows[:, 0]
-    _, family = np.unique(family_columns(rows), axis=0, return_inverse=True)
-    family = family.ravel()
+    family = family_numbers(rows)
     logarithm = np.log(np.maximum(mean, 1e-6))
     typical = np.bincount(family[:seen], logarithm[:seen], minlength=family.max() + 1)
     typical = typical / np.maximum(np.bincount(family[:seen], minlength=family.max() + 1), 1)

@@ -17,7 +17,7 @@ from scipy.optimize import nnls
 from spacecut.errors import InputError
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smooth, stepped, with_classes
-from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns
+from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers
 
 __all__ = ["Costs", "estimate"]
 
@@ -58,12 +58,11 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
         InputError: An operator belongs to a family of which nothing was measured; it is named.
     """
     known_families = family_columns(evidence.rows)
-    families, inverse = np.unique(family_columns(wanted), axis=0, return_inverse=True)
-    inverse = inverse.ravel()
+    family = family_numbers(wanted)
     mean, error = np.empty(len(wanted)), np.empty(len(wanted))
     measured = np.zeros(len(wanted), dtype=np.int64)
-    for number in range(len(families)):
-        asked = np.flatnonzero(inverse == number)
+    for number in range(family.max(initial=-1) + 1):
+        asked = np.flatnonzero(family == number)
         rows = wanted[asked]
         chosen = (known_families == family_columns(rows[:1])).all(axis=1)[evidence.number]
         if elsewhere := not chosen.any():

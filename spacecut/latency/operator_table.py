@@ -21,7 +21,7 @@ from spacecut.latency.model import LatencyModel
 from spacecut.latency.operator_json import read_json_rows
 from spacecut.latency.recorded import CostTable, RecordedPlatform
 from spacecut.operators import Operator, expand
-from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, encode, family_columns
+from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, encode, family_columns, family_numbers
 from spacecut.space import SearchSpace
 from spacecut.space.architectures import Rows, read_rows
 from spacecut.space.layers import ACTIVATIONS, KINDS
@@ -268,7 +268,7 @@ def _evidence(operators: Sequence[Operator], ms: np.ndarray) -> Evidence:
 def _left_out(evidence: Evidence) -> np.ndarray:
     """Milliseconds of each operator by the others, a fold at a time; NaN where no other is like it."""
     predicted = np.full(len(evidence.cost), np.nan)
-    families = np.unique(family_columns(evidence.rows), axis=0, return_inverse=True)[1].ravel()
+    families = family_numbers(evidence.rows)
     fold = np.random.default_rng(0).permutation(len(predicted)) % _FOLDS
     for number in range(_FOLDS):
         kept = fold != number

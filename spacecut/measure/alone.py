@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from spacecut.operators import Network, Operator
-from spacecut.operators.operator import COLUMNS, WIDTHS, encode, family_columns
+from spacecut.operators.operator import COLUMNS, WIDTHS, encode, family_numbers
 
 __all__ = ["spread"]
 
@@ -27,8 +27,7 @@ def spread(networks: Sequence[Network]) -> tuple[list[Operator], Iterator[Operat
     count = Counter(node.operator for network in networks for node in network.nodes)
     operators = list(count)
     rows = encode(operators)
-    _, family = np.unique(family_columns(rows), axis=0, return_inverse=True)
-    family = family.ravel()
+    family = family_numbers(rows)
     weight = np.bincount(family, list(count.values()))
     widths = np.log(np.maximum(rows[:, _WIDTHS], 1))
     members = [np.flatnonzero(family == number) for number in range(len(weight))]

@@ -10,7 +10,7 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
-__all__ = ["COLUMNS", "CONTEXT", "Operator", "decode", "encode", "family_columns", "macs"]
+__all__ = ["COLUMNS", "CONTEXT", "Operator", "decode", "encode", "family_columns", "family_numbers", "macs"]
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
@@ -178,6 +178,11 @@ def family_columns(rows: np.ndarray) -> np.ndarray:
     rows[rows[:, 0] == KIND_NAMES.index("concat"), inputs] = 0
     kept = [index for index, name in enumerate(COLUMNS) if name not in WIDTHS]
     return rows[:, kept]
+
+
+def family_numbers(rows: np.ndarray) -> np.ndarray:
+    """For each operator the number of its family among theirs, from 0."""
+    return np.asarray(np.unique(family_columns(rows), axis=0, return_inverse=True)[1].ravel())
 
 
 def fuses(kind: str, activation: str) -> bool:
