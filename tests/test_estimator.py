@@ -11,7 +11,8 @@ import pytest
 from models import space_of
 
 from spacecut.errors import InputError
-from spacecut.latency.estimator import estimate
+from spacecut.latency.correction import held_out_error
+from spacecut.latency.estimator import estimate, estimate_without
 from spacecut.latency.evidence import gather
 from spacecut.latency.model import fit_latency_model
 from spacecut.measure import Run, Task
@@ -89,6 +90,55 @@ def test_costs_of_operators_never_seen_are_within_a_few_percent() -> None:
     assert np.median(error[~seen]) < 0.01
     assert np.quantile(error[~seen], 0.95) < 0.05
     assert np.quantile(error[seen], 0.95) < 0.03
+
+
+def test_what_is_left_out_tells_nothing() -> None:
+    """Costs without some observations hold, whatever those were."""
+    workload, runs = simulated_campaign()
+    evidence = gather(runs)
+    part = evidence.network % 4 == 0
+    by_all, without = estimate_without(evidence, workload.rows, [part])
+    np.testing.assert_array_equal(by_all.mean, estimate(evidence, workload.rows).mean)
+    assert without.measured.sum() < by_all.measured.sum()
+    only = np.setdiff1d(evidence.number[part], evidence.number[~part])
+    asked = estimate_without(evidence, evidence.rows[only], [part])
+    assert (asked[0].measured > 0).all()
+    assert not asked[1].measured.any()
+    truth = np.asarray([simulated_ms(evidence.operators[number]) for number in only])
+    assert np.median(np.abs(asked[1].mean / truth - 1)) < 0.01
+    assert np.median(asked[1].error / asked[0].error) > 1
+
+
+def test_the_error_told_is_that_on_networks_never_seen() -> None:
+    """Also where every operator is in one network alone, whose node times give that network's latency away."""
+    workload = expand(simulated_space())
+    generator = np.random.default_rng(5)
+    odd: dict[Operator, float] = {}  # what no form of a family can tell
+
+    def run(row: np.ndarray) -> Run:
+        network = workload.network(row)
+        times = []
+        for node in network.nodes:
+            factor = odd.setdefault(node.operator, float(np.exp(generator.normal(0, 0.1))))
+            times.append(simulated_ms(node.operator) * factor)
+        total = (OVERHEAD + SCALE * sum(times),) * 3
+        return Run(
+            Task(network.key, True, 0),
+            "2025-01-01T00:00:00Z",
+            1.0,
+            total,
+            {n: (t,) * 3 for n, t in enumerate(times)},
+            total,
+        )
+
+    evidence = gather([run(row) for row in covering_sample(workload.space, 80)])
+    model = fit_latency_model(workload, evidence)
+    fresh = covering_sample(workload.space, 300, seed=7)
+    truth = np.asarray([run(row).low_ms for row in fresh])
+    error = np.sqrt(np.mean(np.square(model.predict(fresh) / truth - 1)))
+    assert 0.02 < error < 0.1
+    assert model.correction.error == pytest.approx(error, rel=0.4)
+    assert held_out_error(evidence) == pytest.approx(error, rel=0.4)
 
 
 def test_steps_are_not_smoothed_away() -> None:

@@ -5,30 +5,34 @@ of a node takes, caches that serve small networks better. So the costs are corre
 Bayesian linear regression (Rasmussen & Williams, Gaussian Processes for Machine Learning, ch. 2): corrections common
 to all operators, to a kind, to a family and to the larger ones of a family, and each operator's own, as far as it is
 uncertain. How large each of these may be is decided by the marginal likelihood.
+
+What is to be predicted are networks of operators that were not measured. So each network is compared with what its
+operators cost by the other networks (cross-fitting, in folds), unless networks are but operators measured alone or a
+platform takes the same at every run, where the sum of all that was measured is what is to be corrected.
 """
 
 from __future__ import annotations
 
 import math
 from collections import Counter
-from dataclasses import dataclass, replace
+from collections.abc import Sequence
+from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.optimize import minimize
 
-from spacecut.errors import InputError
-from spacecut.latency.estimator import Costs, estimate
+from spacecut.latency.estimator import Costs, estimate_without
 from spacecut.latency.evidence import Evidence
-from spacecut.operators import Network
+from spacecut.operators import Network, Operator
 from spacecut.operators.operator import COLUMNS, encode, family_numbers
 
 __all__ = ["Correction", "corrected_costs", "held_out_error"]
 
 _CONVERSIONS = COLUMNS.index("conversions")
 _FEWEST = 8  # networks that tell an error
-_FOLDS = 4
+_FOLDS = 5
 _LEAST_SHARE = 0.1
 """No correction takes an operator below this share of what it was seen to cost."""
 _SCALES = {"overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0.03, "growth": 0.03, "noise": 0.02}
@@ -46,8 +50,8 @@ class Correction:
     Attributes:
         overhead_ms: What every inference takes besides its operators.
         error: Relative standard error on networks left out, from the one that 90 % of them stay within; NaN where
-            there were too few to tell. They are left out of the correction one by one; on a deterministic platform,
-            where the operators' costs in a network would give it away, they are left out of everything, in folds.
+            there were too few to tell. They are left out of the correction one by one, and of the costs of operators
+            in folds, unless every operator that is asked for was measured itself.
         networks: How many whole networks were compared.
     """
 
@@ -62,55 +66,57 @@ def corrected_costs(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Corr
     Raises:
         InputError: An operator is unlike any that was measured; it is named.
     """
-    costs, correction = _corrected(evidence, wanted)
-    if evidence.exact and not costs.measured.all():
-        correction = replace(correction, error=_cross_validated(evidence))
-    return costs, correction
-
-
-def _corrected(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Correction]:
-    networks = _whole_networks(evidence)
-    theirs = list(dict.fromkeys(operator for network, _ in networks for operator in network.operators))
-    position = {operator: number for number, operator in enumerate(theirs)}
-    rows = np.concatenate([encode(theirs), wanted])
-    costs = estimate(evidence, rows)
-    if not networks:
-        return costs, Correction(0.0, float("nan"), 0)
-    counts = np.zeros((len(networks), len(theirs)))
-    for number, (network, _) in enumerate(networks):
-        for operator, count in Counter(network.operators).items():
-            counts[number, position[operator]] = count
-    measured = np.asarray([ms for _, ms in networks])
-    mean, error, correction = _correct(rows, costs, counts, measured)
-    ours = slice(len(theirs), None)
-    return Costs(mean[ours], error[ours], costs.measured[ours]), correction
+    return _corrected(evidence, wanted, held_out=False)
 
 
 def held_out_error(evidence: Evidence) -> float:
-    """Relative standard error of predictions of networks left out one by one; infinite while that cannot be told."""
-    error = _cross_validated(evidence) if evidence.exact else _corrected(evidence, evidence.rows)[1].error
+    """Relative standard error of predictions of networks left out; infinite while that cannot be told."""
+    error = _corrected(evidence, evidence.rows, held_out=True)[1].error
     return math.inf if math.isnan(error) else error
 
 
-def _cross_validated(evidence: Evidence) -> float:
-    """Relative standard error on networks of which neither the latency nor an operator's cost was told."""
+def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[Costs, Correction]:
     networks = _whole_networks(evidence)
-    if len(networks) < _FEWEST:
-        return math.nan
+    theirs = list(dict.fromkeys(operator for network, _ in networks for operator in network.operators))
+    rows = np.concatenate([encode(theirs), wanted])
+    positions = {key: number for number, key in enumerate(evidence.totals)}
+    place = np.asarray([positions[network.key] for network, _ in networks], dtype=np.int64)
     fold = np.random.default_rng(0).permutation(len(networks)) % _FOLDS
-    errors = []
-    for number in range(_FOLDS):
-        held = [network for network, out in zip(networks, fold == number, strict=True) if out]
-        operators = list(dict.fromkeys(operator for network, _ in held for operator in network.operators))
-        try:
-            costs, correction = _corrected(evidence.without({network.key for network, _ in held}), encode(operators))
-        except InputError:  # an operator of some network is like no other's
-            return math.nan
-        cost = dict(zip(operators, costs.mean, strict=True))
-        for network, measured in held:
-            predicted = correction.overhead_ms + sum(cost[operator] for operator in network.operators)
-            errors.append(abs(predicted / measured - 1))
-    return float(np.quantile(errors, _LEVEL)) / _DEVIATIONS
+    parts = [np.isin(evidence.network, place[fold == number]) for number in range(_FOLDS)]
+    costs, *without = estimate_without(evidence, rows, parts)
+    if not networks:
+        return costs, Correction(0.0, float("nan"), 0)
+    seen, ours = slice(len(theirs)), slice(len(theirs), None)
+    by_all = _of_networks([costs], seen)
+    by_others = _of_networks([without[number] for number in fold], seen)
+    alone = all(len(network.nodes) == 1 for network, _ in networks)
+    told = by_all if evidence.exact or alone else by_others
+    judged = by_others if held_out or not costs.measured[ours].all() else by_all
+    counted = _Counted(_counts(networks, theirs), np.asarray([ms for _, ms in networks]))
+    mean, error, correction = _correct(rows, costs, counted, told, judged)
+    return Costs(mean[ours], error[ours], costs.measured[ours]), correction
+
+
+@dataclass(frozen=True)
+class _Counted:
+    """How often each network has each of the first operators, ``[networks, operators]``, and its milliseconds."""
+
+    counts: np.ndarray
+    measured: np.ndarray
+
+
+def _counts(networks: Sequence[tuple[Network, float]], operators: Sequence[Operator]) -> np.ndarray:
+    number = {operator: number for number, operator in enumerate(operators)}
+    counts = np.zeros((len(networks), len(operators)))
+    for row, (network, _) in zip(counts, networks, strict=True):
+        for operator, count in Counter(network.operators).items():
+            row[number[operator]] = count
+    return counts
+
+
+def _of_networks(costs: Sequence[Costs], seen: slice) -> Costs:
+    """What some operators cost as seen without each of the networks in turn, ``[networks, operators]``."""
+    return Costs(*(np.stack([getattr(one, name)[seen] for one in costs]) for name in ("mean", "error", "measured")))
 
 
 def _whole_networks(evidence: Evidence) -> list[tuple[Network, float]]:
@@ -120,9 +126,19 @@ def _whole_networks(evidence: Evidence) -> list[tuple[Network, float]]:
 
 
 def _correct(
-    rows: np.ndarray, costs: Costs, counts: np.ndarray, measured: np.ndarray
+    rows: np.ndarray, costs: Costs, networks: _Counted, told: Costs, judged: Costs
 ) -> tuple[np.ndarray, np.ndarray, Correction]:
-    """Means and errors of all operators, of which the first are those that the networks count."""
+    """Means and errors of all operators.
+
+    Args:
+        rows: The operators.
+        costs: What they were seen to cost.
+        networks: What was measured of the first of them together.
+        told: What each network's operators are taken to cost when it is told from that how costs are to be corrected,
+            ``[networks, operators]`` or the same for all networks.
+        judged: The same when it is judged.
+    """
+    counts, measured = networks.counts, networks.measured
     features, groups = _features(rows, costs.mean, counts.shape[1])
     relative = counts / measured[:, None]
     size = np.median(measured)
@@ -130,7 +146,7 @@ def _correct(
     units = np.asarray([unit.get(group, 1.0) for group in ["overhead", *groups]])
     which = np.asarray([list(_SCALES).index(group) for group in ["overhead", *groups]])
     start = np.asarray(list(_SCALES.values()))
-    regression = _Regression(costs, features, relative, 1 / measured)
+    regression = _Regression(costs, told, features, relative, 1 / measured)
 
     def unlikelihood(steps: np.ndarray) -> float:
         scales = start * np.exp(steps)
@@ -143,21 +159,25 @@ def _correct(
     least = _LEAST_SHARE * costs.mean
     low = np.zeros(len(rows), dtype=bool)
     while True:
-        overhead, mean, error, left_out = regression.solve(prior, scales[-1])
+        overhead, mean, error, _ = regression.solve(prior, scales[-1])
         if overhead < 0:
             prior[0] = 0.0
         elif (mean < least).any():
             low |= mean < least
-            regression = _Regression(_held(costs, low, least), features * ~low[:, None], relative, 1 / measured)
+            costs, told, judged = (_held(each, low, least) for each in (costs, told, judged))
+            features = features * ~low[:, None]
+            regression = _Regression(costs, told, features, relative, 1 / measured)
         else:
             break
+    left_out = _Regression(costs, judged, features, relative, 1 / measured).solve(prior, scales[-1])[3]
     wrong = float(np.quantile(np.abs(left_out), _LEVEL)) / _DEVIATIONS if len(measured) >= _FEWEST else float("nan")
     return mean, error, Correction(overhead, wrong, len(measured))
 
 
 def _held(costs: Costs, low: np.ndarray, least: np.ndarray) -> Costs:
-    """The costs with some of them held at the least that they may be."""
-    return Costs(np.where(low, least, costs.mean), np.where(low, 0.0, costs.error), costs.measured)
+    """The costs with some of them held at the least that they may be; of the first operators, or of all."""
+    some = slice(costs.mean.shape[-1])
+    return Costs(np.where(low[some], least[some], costs.mean), np.where(low[some], 0.0, costs.error), costs.measured)
 
 
 class _Regression:
@@ -165,18 +185,21 @@ class _Regression:
 
     Args:
         costs: Of all operators, before correction.
+        theirs: Of the first operators as each network is taken to have them, ``[networks or 1, operators]``.
         features: Milliseconds by which each correction moves each operator.
         relative: How often each network has each of the first operators, divided by its latency.
         inverse: One over the networks' latencies.
     """
 
-    def __init__(self, costs: Costs, features: np.ndarray, relative: np.ndarray, inverse: np.ndarray) -> None:
+    def __init__(
+        self, costs: Costs, theirs: Costs, features: np.ndarray, relative: np.ndarray, inverse: np.ndarray
+    ) -> None:
         self.seen = relative.shape[1]
-        self.costs, self.features, self.relative = costs, features, relative
-        self.variance = np.square(costs.error)
+        self.costs, self.features = costs, features
+        self.deviations = relative * theirs.error
         self.design = np.column_stack([inverse, relative @ features[: self.seen]])
-        self.residual = 1 - relative @ costs.mean[: self.seen]
-        self._own = (relative * self.variance[: self.seen]) @ relative.T
+        self.residual = 1 - (relative * theirs.mean).sum(axis=1)
+        self._own = self.deviations @ self.deviations.T
         self._clock = np.square(_FLOOR_MS * inverse)
 
     @cached_property
@@ -208,10 +231,10 @@ class _Regression:
         weights = inverse @ self.residual
         common = prior * (self.design.T @ weights)
         mean = self.costs.mean + self.features @ common[1:]
-        variance, seen = self.variance.copy(), slice(self.seen)
-        mean[seen] += variance[seen] * (self.relative.T @ weights)
-        explained = np.einsum("no,no->o", self.relative, inverse @ self.relative)
-        variance[seen] -= np.square(variance[seen]) * explained
+        error, seen = self.costs.error, slice(self.seen)
+        mean[seen] += error[seen] * (self.deviations.T @ weights)
+        variance = np.square(error)
+        variance[seen] *= 1 - np.einsum("no,no->o", self.deviations, inverse @ self.deviations)
         return float(common[0]) + 0.0, mean, np.sqrt(np.maximum(variance, 0.0)), weights / np.diag(inverse)
 
 

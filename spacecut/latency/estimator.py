@@ -8,7 +8,7 @@ drawn towards the fit by as much as the noise deserves (precision weighting).
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
 import numpy as np
@@ -19,7 +19,7 @@ from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smooth, stepped, with_classes
 from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers
 
-__all__ = ["Costs", "estimate"]
+__all__ = ["Costs", "estimate", "estimate_without"]
 
 _FOLDS = 4
 _FEWEST = 8  # distinct operators for a choice of features by cross-validation
@@ -57,10 +57,25 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
     Raises:
         InputError: An operator belongs to a family of which nothing was measured; it is named.
     """
+    return estimate_without(evidence, wanted, ())[0]
+
+
+def estimate_without(evidence: Evidence, wanted: np.ndarray, left_out: Sequence[np.ndarray]) -> list[Costs]:
+    """Costs by all observations, and then by what is left of them without each of some parts.
+
+    Args:
+        evidence: What was measured.
+        wanted: The operators, as rows.
+        left_out: For each part, which observations are in it. The form of a family's costs is still the one that all
+            observations decided on; so are its costs where none would be left.
+
+    Raises:
+        InputError: An operator belongs to a family of which nothing was measured; it is named.
+    """
     known_families = family_columns(evidence.rows)
     family = family_numbers(wanted)
-    mean, error = np.empty(len(wanted)), np.empty(len(wanted))
-    measured = np.zeros(len(wanted), dtype=np.int64)
+    mean, error = np.empty((2, 1 + len(left_out), len(wanted)))
+    measured = np.zeros((1 + len(left_out), len(wanted)), dtype=np.int64)
     for number in range(family.max(initial=-1) + 1):
         asked = np.flatnonzero(family == number)
         rows = wanted[asked]
@@ -68,13 +83,17 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
         if elsewhere := not chosen.any():
             rows = _as_measured(evidence.rows, rows)
             chosen = (known_families == family_columns(rows[:1])).all(axis=1)[evidence.number]
-        mean[asked], error[asked], measured[asked] = _family(
-            evidence.rows[evidence.number[chosen]], evidence.cost[chosen], evidence.pass_error[chosen], rows
+        mean[:, asked], error[:, asked], measured[:, asked] = _family(
+            evidence.rows[evidence.number[chosen]],
+            evidence.cost[chosen],
+            evidence.pass_error[chosen],
+            rows,
+            [part[chosen] for part in left_out],
         )
         if elsewhere:
-            error[asked] = np.maximum(error[asked], _UNFITTED * mean[asked])
-            measured[asked] = 0
-    return Costs(mean, error, measured)
+            error[:, asked] = np.maximum(error[:, asked], _UNFITTED * mean[:, asked])
+            measured[:, asked] = 0
+    return [Costs(*columns) for columns in zip(mean, error, measured, strict=True)]
 
 
 def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
@@ -112,23 +131,48 @@ def _widths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
 
 
 def _family(
-    rows: np.ndarray, cost: np.ndarray, pass_error: np.ndarray, wanted: np.ndarray
+    rows: np.ndarray,
+    cost: np.ndarray,
+    pass_error: np.ndarray,
+    wanted: np.ndarray,
+    left_out: Sequence[np.ndarray],
 ) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means, errors and numbers of observations, each of shape ``[1 + parts, operators]``."""
     everything = np.concatenate([rows, wanted])
     distinct, position = np.unique(everything, axis=0, return_inverse=True)
     position = position.ravel()
     seen, asked = position[: len(rows)], position[len(rows) :]
-    count = np.bincount(seen, minlength=len(distinct))
-    own = np.bincount(seen, cost, minlength=len(distinct)) / np.maximum(count, 1)
+    own, count = _means(seen, cost, len(distinct))
     noise = _noise(seen, cost, own, count, pass_error)
-    fitted, misfit = _fit(distinct, own, count, noise)
+    features, misfit = _form(distinct, own, count, noise)
 
+    def by(used: np.ndarray) -> list[np.ndarray]:
+        own, count = _means(seen[used], cost[used], len(distinct))
+        return [values[asked] for values in _drawn_to_fit(features, own, count, noise, misfit)]
+
+    found = [by(np.ones(len(cost), dtype=bool))]
+    found += [by(~part) if part.any() and not part.all() else found[0] for part in left_out]
+    mean, error, measured = (np.stack(values) for values in zip(*found, strict=True))
+    return mean, error, measured
+
+
+def _means(seen: np.ndarray, cost: np.ndarray, length: int) -> tuple[np.ndarray, np.ndarray]:
+    """The mean cost of each distinct operator and its number of observations."""
+    count = np.bincount(seen, minlength=length)
+    return np.bincount(seen, cost, minlength=length) / np.maximum(count, 1), count
+
+
+def _drawn_to_fit(
+    features: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float, misfit: float
+) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means, errors and numbers of observations of all distinct operators."""
+    measured = np.flatnonzero(count)
+    fitted = _mixed(features, _solve(features[measured], own[measured], np.sqrt(count[measured])))
     prior = np.square(misfit * np.maximum(fitted, _FLOOR_MS))
     seen_variance = np.square(noise * np.maximum(own, _FLOOR_MS)) / np.maximum(count, 1)
     weight = np.where(count > 0, prior / (prior + seen_variance), 0.0)
-    mean = weight * own + (1 - weight) * fitted
     variance = np.where(count > 0, weight * seen_variance, prior)
-    return mean[asked], np.sqrt(variance[asked]), count[asked]
+    return weight * own + (1 - weight) * fitted, np.sqrt(variance), count
 
 
 def _noise(seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarray, pass_error: np.ndarray) -> float:
@@ -142,8 +186,8 @@ def _noise(seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarra
     return max(float(np.median(passes)), 1e-3) if len(passes) else 0.05
 
 
-def _fit(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
-    """Costs of all distinct operators by the best features, and the fit's relative error without the noise.
+def _form(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float) -> tuple[np.ndarray, float]:
+    """The features of all distinct operators that fit best, and the fit's relative error without the noise.
 
     Only what was seen decides on the fit, so that an operator costs the same whatever else is asked for.
     """
@@ -151,8 +195,7 @@ def _fit(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float)
     cost, weight = own[measured], np.sqrt(count[measured])
     designs = _designs(distinct, measured)
     if len(measured) < _FEWEST:
-        features = next(designs)
-        return _mixed(features, _solve(features[measured], cost, weight)), _UNFITTED
+        return next(designs), _UNFITTED
     fold = np.random.default_rng(0).permutation(len(measured)) % _FOLDS
     best: tuple[float, np.ndarray, np.ndarray] | None = None
     for features in designs:
@@ -170,7 +213,7 @@ def _fit(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float)
     spread = float(_MAD * np.median(np.abs(residual)))
     averaged = noise**2 / float(np.median(count[measured]))
     misfit = np.sqrt(max(spread**2 - averaged, 0.01 * averaged, 1e-6))
-    return _mixed(features, _solve(features[measured], cost, weight)), float(misfit)
+    return features, float(misfit)
 
 
 def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]:
