@@ -14,7 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spacecut.operators.operator import WEIGHTLESS
-from spacecut.space.table import Table, combine, constant, held
+from spacecut.space.table import Table, combine, constant, held, levels
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
 __all__ = ["twins"]
@@ -46,7 +46,7 @@ def twins(
             mine = held(mine, np.where, passes, value[source], mine).reduced()
         if layer.kind in WEIGHTLESS:
             here = held(there[position], np.logical_and, there[position], live[position])
-            read = np.unique(held(value[layer.inputs[0]], np.where, here, value[layer.inputs[0]], _NOWHERE).values)
+            read, _ = levels(held(value[layer.inputs[0]], np.where, here, value[layer.inputs[0]], _NOWHERE).values)
             for other in sorted({one for origin in read[read >= NETWORK_INPUT] for one in able[layer.kind, origin]}):
                 again = _alike(layers, position, other, value, (there[position], there[other], live[other]))
                 if again.values.any():

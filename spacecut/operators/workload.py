@@ -24,7 +24,7 @@ from spacecut.operators.twins import twins
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 from spacecut.space.place import placed
-from spacecut.space.table import MAX_CONDITION, Table, combinations, combine, constant, held, union
+from spacecut.space.table import MAX_CONDITION, Table, combinations, combine, constant, held, levels, union
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
 __all__ = ["ABSENT", "Factor", "Workload", "expand"]
@@ -184,17 +184,16 @@ def _ever(condition: Table, scope: tuple[int, ...]) -> Table:
 def _distinct(columns: Sequence[Table], active: Table) -> tuple[np.ndarray, Table]:
     """The distinct operator rows of one layer, and which of them (or ABSENT) stands for which candidates."""
     scope = union((*columns, active))
-    values, inverses = zip(*(np.unique(table.values, return_inverse=True) for table in columns), strict=True)
+    values, places = zip(*(levels(table.values) for table in columns), strict=True)
     if math.prod(map(len, values)) >= MAX_CODES:
         raise InputError("its operators vary in too many ways; tie some choices")
     codes = np.zeros((1,) * len(scope), dtype=np.int64)
-    for table, column, inverse in zip(columns, values, inverses, strict=True):
-        codes = codes * len(column) + Table(table.scope, inverse.reshape(table.values.shape)).over(scope)
+    for table, column, place in zip(columns, values, places, strict=True):
+        codes = codes * len(column) + Table(table.scope, place).over(scope)
     there = active.over(scope)
     codes, there = np.broadcast_arrays(codes, there)
-    kept, index = np.unique(codes[there], return_inverse=True)
     result = np.full(codes.shape, ABSENT, dtype=np.int64)
-    result[there] = index.ravel()
+    kept, result[there] = levels(codes[there])
     rows = np.empty((len(kept), len(columns)), dtype=np.int64)
     for number in range(len(columns) - 1, -1, -1):
         rows[:, number] = values[number][kept % len(values[number])]
