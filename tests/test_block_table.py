@@ -7,8 +7,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 import yaml
+from command_line import answer, run
 from models import GivenProfile, random_costs
-from test_cli import answer, run
 
 from spacecut.cut import cut
 from spacecut.errors import InputError

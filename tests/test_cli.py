@@ -1,34 +1,17 @@
-"""The command line end to end, as a user runs it: a process of its own, real runtimes."""
+"""The command line end to end, as a user runs it, on real runtimes."""
 
 from __future__ import annotations
 
 import csv
 import json
-import os
-import subprocess
-import sys
 
 import pytest
+from command_line import answer, answer_apart, run, run_apart
 
 import spacecut
 from spacecut.cli import app, main
 
 STUDY = "behaviour_study/conv3x3_out_channels"
-
-
-def run(*arguments, cwd=None, **variables):
-    command = [sys.executable, "-m", "spacecut", *map(str, arguments)]
-    environment = {**os.environ, **variables}
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, env=environment, timeout=300, check=False)
-
-
-def answer(*arguments, **options):
-    done = run(*arguments, "--json", **options)
-    assert done.returncode == 0, done.stderr
-    content = json.loads(done.stdout)
-    assert content["version"] == 1
-    assert content["command"] == arguments[0]
-    return content
 
 
 @pytest.fixture(scope="module")
@@ -54,7 +37,7 @@ def test_every_command_has_help(command, capsys):
 @pytest.mark.parametrize("platform", ["onnxruntime", "openvino", "litert"])
 def test_cut_score_verify_on_every_live_platform(workspace, platform):
     directory = workspace / platform
-    content = answer("cut", "small.yaml", "-p", platform, "-o", directory, cwd=workspace)
+    content = answer_apart("cut", "small.yaml", "-p", platform, "-o", directory, cwd=workspace)
     assert content["full_size"] == "6"
     assert 1 <= int(content["reduced_size"]) <= 6
     kept = content["kept"]["width"]
@@ -71,27 +54,27 @@ def test_cut_score_verify_on_every_live_platform(workspace, platform):
         assert [row["verdict"] for row in csv.DictReader(file)] == [d["verdict"] for d in content["decisions"]]
     assert spacecut.load_space(directory / "reduced.yaml").size == int(content["reduced_size"])
 
-    again = answer("cut", "small.yaml", "-p", platform, "-o", directory, cwd=workspace)
+    again = answer_apart("cut", "small.yaml", "-p", platform, "-o", directory, cwd=workspace)
     assert again["profile"]["fresh"] == 0
     assert again["kept"] == content["kept"]
 
-    scored = answer("score", directory, "--max-latency", "1000", "--top", "2", "--pareto", cwd=workspace)
+    scored = answer_apart("score", directory, "--max-latency", "1000", "--top", "2", "--pareto", cwd=workspace)
     assert scored["size"] == scored["count"] == content["reduced_size"]
     assert scored["largest"][0]["architecture"] == {"width": 48}
     assert scored["pareto"]
 
-    checked = answer("check-certificate", directory, cwd=workspace)
+    checked = answer_apart("check-certificate", directory, cwd=workspace)
     assert checked["holds"]
     assert checked["slowdown"] == content["certificate"]["slowdown"]
     certificate = workspace / directory / "certificate.json"
     honest = certificate.read_text()
     certificate.write_text(json.dumps({**json.loads(honest), "full_size": "7"}))
-    refused = run("check-certificate", directory, cwd=workspace)
+    refused = run_apart("check-certificate", directory, cwd=workspace)
     assert refused.returncode == 2
     assert "does not hold: the full space has" in refused.stderr
     certificate.write_text(honest)
 
-    verified = answer("verify", directory, "--samples", "3", cwd=workspace)
+    verified = answer_apart("verify", directory, "--samples", "3", cwd=workspace)
     assert len(verified["pairs"]) == 3
     assert all(pair["measured_ms"] > 0 for pair in verified["pairs"])
     assert (directory / "verification.csv").is_file()
@@ -183,14 +166,14 @@ def test_an_estimate_says_so_wherever_it_is_shown(workspace):
 
 
 def test_listings():
-    statuses = answer("platforms")["platforms"]
+    statuses = answer_apart("platforms")["platforms"]
     assert statuses["onnxruntime"]["available"]
     assert {"openvino", "litert", "litert-builtin", "tflite-runtime", "ncnn", "torch", "ethos-u"} <= set(statuses)
     spaces = answer("spaces")["spaces"]
     assert spaces["metapruning/mobilenet_v1"]["size"] == str(31**13)
     assert run("platforms").stdout
     assert "metapruning/resnet50" in run("spaces").stdout
-    assert run("--help").returncode == 0
+    assert run_apart("--help").returncode == 0
 
 
 BAD = {
@@ -257,11 +240,11 @@ def test_broken_files_name_the_line(tmp_path):
 
 def test_an_uninstalled_platform_exits_with_3(tmp_path):
     (tmp_path / "openvino.py").write_text("raise ModuleNotFoundError('hidden for this test', name='openvino')\n")
-    done = run("cut", STUDY, "-p", "openvino", PYTHONPATH=str(tmp_path))
+    done = run_apart("cut", STUDY, "-p", "openvino", PYTHONPATH=str(tmp_path))
     assert done.returncode == 3
     assert "pip install openvino" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
-    listed = answer("platforms", PYTHONPATH=str(tmp_path))
+    listed = answer_apart("platforms", PYTHONPATH=str(tmp_path))
     assert not listed["platforms"]["openvino"]["available"]
 
 
@@ -271,6 +254,6 @@ def test_a_failing_measurement_exits_with_4(tmp_path):
     (tmp_path / "sitecustomize.py").write_text(
         "import sys\nif 'spacecut.measure.worker' in sys.orig_argv:\n    sys.exit(9)\n"
     )
-    done = run("cut", "small.yaml", "-p", "onnxruntime", cwd=tmp_path, PYTHONPATH=str(tmp_path))
+    done = run_apart("cut", "small.yaml", "-p", "onnxruntime", cwd=tmp_path, PYTHONPATH=str(tmp_path))
     assert done.returncode == 4
     assert len(done.stderr.strip().splitlines()) == 1

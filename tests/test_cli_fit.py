@@ -7,7 +7,7 @@ import json
 
 import numpy as np
 import pytest
-from test_cli import answer, run
+from command_line import answer, run
 
 import spacecut
 from spacecut.operators import Network, Operator

@@ -9,8 +9,8 @@ import numpy as np
 import onnx
 import onnxruntime
 import pytest
+from command_line import run
 from onnx import TensorProto, helper
-from test_cli import run
 from test_quantisers import network as activated
 
 from spacecut.errors import InputError, PlatformUnavailable

@@ -7,10 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from command_line import answer, run
 from hypothesis import given, settings
 from hypothesis import strategies as st
 from models import Cost, GivenProfile, enumerated, latencies, random_costs, round_up, space_of, spaces
-from test_cli import answer, run
 from test_several_platforms import Named
 
 from spacecut.cut import Reduction, Rule, RuleBook, check_certificate, cut, read_rules

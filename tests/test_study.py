@@ -8,7 +8,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
-from test_cli import answer, run
+from command_line import answer, run
 from test_quantisation import network as small_network
 from test_quantisation import trained_files
 
