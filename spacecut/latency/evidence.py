@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from operator import attrgetter
 
@@ -29,7 +29,7 @@ class Evidence:
             passes.
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
         totals: Whole networks with their milliseconds, median over the quiet passes.
-        exact: Every run takes the same, so that an operator's cost in a network tells that network's latency.
+        exact: Every run takes the same, so that a whole network takes what its operators were seen to take in it.
     """
 
     operators: list[Operator]
@@ -44,19 +44,6 @@ class Evidence:
     def rows(self) -> np.ndarray:
         """The operators as an array."""
         return encode(self.operators)
-
-    def without(self, networks: set[str]) -> Evidence:
-        """What is left when some whole networks were never run."""
-        out = [position for position, key in enumerate(self.totals) if key in networks]
-        kept = ~np.isin(self.network, out)
-        return replace(
-            self,
-            number=self.number[kept],
-            network=self.network[kept],
-            cost=self.cost[kept],
-            pass_error=self.pass_error[kept],
-            totals={key: ms for key, ms in self.totals.items() if key not in networks},
-        )
 
 
 def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
