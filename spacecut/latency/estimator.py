@@ -8,6 +8,7 @@ drawn towards the fit by as much as the noise deserves (precision weighting).
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -23,6 +24,7 @@ __all__ = ["Costs", "estimate", "estimate_without"]
 
 _FOLDS = 4
 _FEWEST = 8  # distinct operators for a choice of features by cross-validation
+_LEAST = 4  # distinct operators that tell, left out one by one, how well the plainest features fit
 _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _ROUNDING = 1e-9  # relative errors of so little are no errors
@@ -194,14 +196,15 @@ def _form(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float
     measured = np.flatnonzero(count)
     cost, weight = own[measured], np.sqrt(count[measured])
     designs = _designs(distinct, measured)
-    if len(measured) < _FEWEST:
+    if len(measured) < _LEAST:
         return next(designs), _UNFITTED
-    fold = np.random.default_rng(0).permutation(len(measured)) % _FOLDS
+    few = len(measured) < _FEWEST
+    fold = np.random.default_rng(0).permutation(len(measured)) % (len(measured) if few else _FOLDS)
     best: tuple[float, np.ndarray, np.ndarray] | None = None
-    for features in designs:
+    for features in itertools.islice(designs, 1) if few else designs:
         known = features[measured]
         held = np.empty(len(cost))
-        for number in range(_FOLDS):
+        for number in range(fold.max() + 1):
             out = fold == number
             held[out] = _mixed(known[out], _solve(known[~out], cost[~out], weight[~out]))
         residual = (held - cost) / np.maximum(cost, _FLOOR_MS)
@@ -210,7 +213,7 @@ def _form(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float
             best = score, residual, features
     assert best is not None
     _, residual, features = best
-    spread = float(_MAD * np.median(np.abs(residual)))
+    spread = float(np.sqrt(np.mean(np.square(residual))) if few else _MAD * np.median(np.abs(residual)))
     averaged = noise**2 / float(np.median(count[measured]))
     misfit = np.sqrt(max(spread**2 - averaged, 0.01 * averaged, 1e-6))
     return features, float(misfit)
