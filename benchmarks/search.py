@@ -6,15 +6,17 @@ On every device three searches run in the full space and in what cuts leave of i
 latencies, without any accuracy or with those of 100 random architectures: random search, regularised evolution, and
 Optuna's TPE. A candidate that is over the bound costs nothing anywhere; an evaluation is an accuracy looked up. The
 target is what the same search reaches in the full space at the end of its budget, in the median seed. Writes
-``benchmarks/results/search-DATE.md`` and ``search-DATE.png``; takes some half an hour.
+``benchmarks/results/search-DATE.md`` and ``search-DATE.png``; takes some half an hour on two cores.
 """
 
 from __future__ import annotations
 
 import argparse
+import itertools
 import random
-from collections import deque
+from collections import defaultdict, deque
 from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ProcessPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -148,7 +150,7 @@ def tpe(problem: Problem, budget: int, seed: int) -> np.ndarray:
 STRATEGIES = {
     "random search": Strategy(at_random, 500, 100),
     "regularised evolution": Strategy(evolution, 500, 100),
-    "TPE": Strategy(tpe, 100, 10, devices=3),
+    "TPE": Strategy(tpe, 300, 5, devices=3),
 }
 
 
@@ -170,47 +172,78 @@ def searched(truth: Truth, device: str, how: Strategy, spaces: Mapping[str, Kept
         feasible = np.empty(len(rows), dtype=bool)
         feasible[rows] = ms <= np.quantile(ms, quantile)
         paths = {
-            name: [
+            kept: [
                 np.maximum.accumulate(how.search(Problem(kept, strides, feasible, table), how.budget, seed))
                 for seed in range(how.seeds)
             ]
-            for name, kept in spaces.items()
+            for kept in set(spaces.values())  # two cuts may leave the same
         }
-        target = float(np.quantile([path[-1] for path in paths[FULL]], 0.5, method="lower"))
-        result.append([needed(paths[name], target) for name in spaces])
+        target = float(np.quantile([path[-1] for path in paths[spaces[FULL]]], 0.5, method="lower"))
+        result.append([needed(paths[kept], target) for kept in spaces.values()])
     return np.asarray(result)
+
+
+@dataclass(frozen=True)
+class Cell:
+    """Evaluations that a search needs on a device, in the full space and in what a cut leaves, for each bound."""
+
+    device: str
+    search: str
+    cut: str
+    size: float
+    full: tuple[float, ...]
+    left: tuple[float, ...]
+
+    @property
+    def shares(self) -> list[float]:
+        """Of the full space's evaluations, for each bound."""
+        return [left / full for left, full in zip(self.left, self.full, strict=True)]
+
+    def line(self) -> str:
+        """The cell as Markdown."""
+        counts = " | ".join(f"{full:.0f} → {left:.0f}" for full, left in zip(self.full, self.left, strict=True))
+        head = f"| {self.device} | {self.search} | {self.cut} | {self.size:.1%}"
+        return f"{head} | {counts} | {np.median(self.shares):.2f} |"
+
+
+def on_device(truth: Truth, device: str) -> list[Cell]:
+    """All searches on a device."""
+    space = spacecut.load_space(CELL)
+    recorded = fitted(space, truth.numbers, truth.ms[device], JUDGED_ROWS, 0)
+    cuts = without_accuracies(space, recorded)
+    cuts |= with_accuracies(space, recorded, truth.numbers, truth.accuracy[DATA_SET], 0)
+    spaces = {FULL: tuple(tuple(range(length)) for length in space.lengths)}
+    sizes = {}
+    for how, reduced in cuts.items():
+        sizes[how] = float(inside_of(space, reduced, truth.numbers).mean())
+        spaces[how] = tuple(
+            tuple(full.index(candidate) for candidate in left.candidates)
+            for full, left in zip(space.choices, reduced.choices, strict=True)
+        )
+    cells = []
+    for name, strategy in STRATEGIES.items():
+        if strategy.devices is None or list(truth.ms).index(device) < strategy.devices:
+            counts = searched(truth, device, strategy, spaces).T.tolist()
+            cells += [
+                Cell(device, name, cut, sizes[cut], tuple(counts[0]), tuple(left))
+                for cut, left in zip(cuts, counts[1:], strict=True)
+            ]
+    return cells
 
 
 def main() -> None:
     """Search on all devices and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--data", type=Path, required=True, help="the folder with nasbench201/")
-    chosen = parser.parse_args()
-    truth = true_cell(chosen.data / "nasbench201")
-    space = spacecut.load_space(CELL)
-    lines, ratios = [], {}
-    for number, (device, ms) in enumerate(truth.ms.items()):
-        recorded = fitted(space, truth.numbers, ms, JUDGED_ROWS, 0)
-        cuts = without_accuracies(space, recorded)
-        cuts |= with_accuracies(space, recorded, truth.numbers, truth.accuracy[DATA_SET], 0)
-        spaces = {FULL: tuple(tuple(range(length)) for length in space.lengths)}
-        sizes = {}
-        for how, reduced in cuts.items():
-            sizes[how] = inside_of(space, reduced, truth.numbers).mean()
-            spaces[how] = tuple(
-                tuple(full.index(candidate) for candidate in left.candidates)
-                for full, left in zip(space.choices, reduced.choices, strict=True)
-            )
-        for name, strategy in STRATEGIES.items():
-            if strategy.devices is not None and number >= strategy.devices:
-                continue
-            found = searched(truth, device, strategy, spaces)
-            for place, cut in enumerate(cuts, start=1):
-                share = found[:, place] / found[:, 0]
-                ratios.setdefault((name, cut), []).extend(share.tolist())
-                cells = " | ".join(f"{whole:.0f} → {left:.0f}" for whole, left in found[:, [0, place]])
-                lines.append(f"| {device} | {name} | {cut} | {sizes[cut]:.1%} | {cells} | {np.median(share):.2f} |")
-                print(lines[-1], flush=True)
+    truth = true_cell(parser.parse_args().data / "nasbench201")
+    cells: dict[tuple[str, str], list[Cell]] = defaultdict(list)
+    with ProcessPoolExecutor() as pool:
+        for found in pool.map(on_device, itertools.repeat(truth), truth.ms):
+            for cell in found:
+                cells[cell.search, cell.cut].append(cell)
+                print(cell.line(), flush=True)
+    ratios = {key: [share for cell in found for share in cell.shares] for key, found in cells.items()}
+    lines = [cell.line() for cell in itertools.chain(*cells.values())]
     today = datetime.now(UTC).date().isoformat()
     RESULTS.mkdir(exist_ok=True)
     plot(ratios, RESULTS / f"search-{today}.png")

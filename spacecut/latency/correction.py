@@ -150,8 +150,8 @@ def _correct(
 
     def unlikelihood(steps: np.ndarray) -> float:
         scales = start * np.exp(steps)
-        told = regression.unlikelihood(np.square(scales[which] * units), scales[-1])
-        return told + float(np.square(steps / _SPREAD).sum()) / 2
+        by_networks = regression.unlikelihood(np.square(scales[which] * units), scales[-1])
+        return by_networks + float(np.square(steps / _SPREAD).sum()) / 2
 
     found = minimize(unlikelihood, np.zeros(len(start)), method="L-BFGS-B", bounds=[(-4, 4)] * len(start))
     scales = start * np.exp(found.x)
