@@ -6,13 +6,12 @@ import importlib.util
 import json
 import math
 import re
-import subprocess
-import sys
 from pathlib import Path
 from types import ModuleType
 
 import numpy as np
 import pytest
+from command_line import run_apart
 from models import GivenProfile
 
 pytest.importorskip("nni", reason="needs nni; pip install 'spacecut[nni]'")
@@ -276,22 +275,17 @@ def test_the_profiler_filters_samples(read: ReadSpace, profile: GivenProfile) ->
         LatencyProfiler(SmallSpace(), profile)
 
 
-def run(*arguments: object, cwd: Path) -> subprocess.CompletedProcess[str]:
-    command = [sys.executable, "-m", "spacecut", *map(str, arguments)]
-    return subprocess.run(command, capture_output=True, text=True, cwd=cwd, timeout=300, check=False)
-
-
 def test_the_command_line_cuts_a_space_by_its_import_path_and_exports_it(tmp_path: Path) -> None:
     (tmp_path / "nni_spaces.py").write_text((Path(__file__).parent / "nni_spaces.py").read_text())
     name = "nni:nni_spaces:WidthSpace@3x16x16"
     arguments = ("-p", "onnxruntime", "--budget", 3, "--tolerance", 0.5, "-o", tmp_path / "cut", "--json")
-    done = run("cut", name, *arguments, cwd=tmp_path)
+    done = run_apart("cut", name, *arguments, cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     content = json.loads(done.stdout)
     assert (content["space"], content["full_size"]) == (name, "3")
     assert load_space(tmp_path / "cut" / "reduced.yaml").size == int(content["reduced_size"])
 
-    done = run("export", tmp_path / "cut", "--to", "nni", "--json", cwd=tmp_path)
+    done = run_apart("export", tmp_path / "cut", "--to", "nni", "--json", cwd=tmp_path)
     assert done.returncode == 0, done.stderr
     (file,) = json.loads(done.stdout)["files"]
     assert "spacecut" not in "".join(line for line in Path(file).read_text().splitlines() if "import" in line)
@@ -321,7 +315,7 @@ def test_names_of_no_space_say_how_to_mend(name: str, told: str) -> None:
 
 @pytest.mark.parametrize(("target", "told"), [("nni", "nowhere"), ("nobody", "'nobody' is not known")])
 def test_exporting_nothing_is_one_line(target: str, told: str, tmp_path: Path) -> None:
-    done = run("export", "nowhere", "--to", target, cwd=tmp_path)
+    done = run_apart("export", "nowhere", "--to", target, cwd=tmp_path)
     assert done.returncode == 2
     assert len(done.stderr.strip().splitlines()) == 1, done.stderr
     assert told in done.stderr

@@ -105,9 +105,9 @@ def combine(function: Callable[..., Any], *tables: Table) -> Table:
 def held(otherwise: Table, function: Callable[..., Any], *tables: Table) -> Table:
     """The same, or ``otherwise`` where it would depend on too many choices at once to be worth telling exactly."""
     lengths = _lengths(tables)
-    return (
-        _over(tuple(sorted(lengths)), function, tables) if math.prod(lengths.values()) <= MAX_CONDITION else otherwise
-    )
+    if math.prod(lengths.values()) > MAX_CONDITION:
+        return otherwise
+    return _over(tuple(sorted(lengths)), function, tables)
 
 
 def levels(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
