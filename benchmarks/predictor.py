@@ -11,10 +11,9 @@ For each pair of space and platform: our profile in at most two minutes of measu
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
 (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten times as many.
 
-A shared machine is some per cent faster in one half-hour than in another. So profiles and held-out networks are spread
-over the same visits: all pairs get their first before any gets its second, and each time a part of the profile is
-followed by the held-out networks. What counts of both is what agrees with the fastest, so were either of them spared a
-slow half-hour, the other would look wrong.
+A shared machine is some per cent faster in one half-hour than in another. So one half of the runs of the held-out
+networks comes right before the two minutes of the profile, and the other right after. What counts of both is what
+agrees with the fastest, so were either of them spared a slow half-hour, the other would look wrong.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ import itertools
 import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
 
@@ -36,7 +35,7 @@ from scipy.stats import spearmanr
 import spacecut
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
-from spacecut.measure import Run, interleave, platform_record
+from spacecut.measure import Run, Worker, interleave, platform_record
 from spacecut.operators import Network, expand
 from spacecut.platforms import get_platform
 
@@ -52,10 +51,8 @@ SPACES = (
 )
 PLATFORMS = ("onnxruntime", "openvino", "litert")
 HELD_OUT = 40
-VISITS = 3
-"""To each pair: to a third of its profile, and then to its held-out networks."""
-PASSES = 2
-"""Of the held-out networks in each visit to them."""
+PASSES = 4
+"""Of the held-out networks before the profile, and as many after it."""
 MOST_ALONE = 2000
 """No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
 
@@ -100,21 +97,20 @@ def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
     return np.minimum(numbers, np.asarray(space.lengths) - 1)
 
 
-def profiled(name: str, platform: str, visit: int = VISITS - 1) -> spacecut.Profile:
-    """The profile of a space within two minutes of measurement, or its part up to a visit."""
-    full = spacecut.Budget(passes=VISITS)
-    share = full.seconds / (VISITS + 1)
-    part = replace(full, seconds=share * (visit + 2), passes=visit + 1, repairs=full.repairs * (visit + 1 == VISITS))
-    return spacecut.profile(spacecut.load_space(name), platform, store=str(at(name, platform, ".sqlite")), budget=part)
+def profiled(name: str, platform: str) -> spacecut.Profile:
+    """The profile of a space within two minutes of measurement."""
+    return spacecut.profile(spacecut.load_space(name), platform, store=str(at(name, platform, ".sqlite")))
 
 
-def kept(path: Path, platform: str, networks: Iterable[str], passes: int, seed: int) -> list[Run]:
+def kept(
+    path: Path, platform: str, networks: Iterable[str], passes: int, seed: int, *, worker: Worker | None = None
+) -> list[Run]:
     """Runs of networks; only those that the file lacks are made."""
     runs = list(read_profile(path).runs) if path.exists() else []
     missing = dict.fromkeys(networks).keys() - {run.task.network for run in runs}
     if missing:
         target = get_platform(platform)
-        runs += interleave(target, sorted(missing), passes, seed)
+        runs += interleave(target, sorted(missing), passes, seed, worker=worker)
         spacecut.Profile(platform_record(target), path.stem, runs).save(path)
     return runs
 
@@ -124,9 +120,10 @@ def at(name: str, platform: str, ending: str) -> Path:
     return FOLDER / f"{name.replace('/', '-')}-{platform}{ending}"
 
 
-def held_out_runs(name: str, platform: str, keys: Iterable[str], visit: int) -> list[Run]:
-    """Runs of the held-out networks in one visit."""
-    return kept(at(name, platform, f"-held-out-{visit}.gz"), platform, keys, PASSES, seed=visit)
+def held_out_runs(name: str, platform: str, half: str, worker: Worker | None = None) -> list[Run]:
+    """One half of the runs of the held-out networks, ``before`` or ``after`` the profile."""
+    keys = [network.key for network in held_out_networks(name)[1]]
+    return kept(at(name, platform, f"-held-out-{half}.gz"), platform, keys, PASSES, seed=len(half), worker=worker)
 
 
 @functools.cache
@@ -142,12 +139,14 @@ def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
 
 def pair(name: str, platform: str, peers: bool) -> list[Row]:
     """All rows of a space on a platform."""
-    profile = profiled(name, platform)
+    with Worker(platform) as worker:
+        before = held_out_runs(name, platform, "before", worker)
+        profile = profiled(name, platform)
+        after = held_out_runs(name, platform, "after", worker)
     model = profile.latency_model(spacecut.load_space(name))
     numbers, networks = held_out_networks(name)
     keys = [network.key for network in networks]
-    visits = [held_out_runs(name, platform, keys, visit) for visit in range(VISITS)]
-    latencies = whole_latencies(itertools.chain(*visits))
+    latencies = whole_latencies([*before, *after])
     truth = np.asarray([np.median(latencies[key]) for key in keys])
 
     def row(predictor: str, predicted: np.ndarray, count: int, seconds: float, each: float = 0.0) -> Row:
@@ -159,7 +158,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     print(f"{name} on {platform}: {inside:.0%} within the 90 % interval", flush=True)
     rows = [
         row("spacecut", model.predict(numbers), len(profile.runs), profile.seconds, seconds_a_prediction(model)),
-        noise_floor(name, platform, keys, visits),
+        noise_floor(name, platform, keys, before, after),
         row(
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),
@@ -190,11 +189,11 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     return rows
 
 
-def noise_floor(name: str, platform: str, keys: Sequence[str], visits: Sequence[Sequence[Run]]) -> Row:
-    """The held-out networks measured twice: the first visit as a prediction of the last."""
-    halves = [whole_latencies(runs) for runs in (visits[0], visits[-1])]
+def noise_floor(name: str, platform: str, keys: Sequence[str], before: Sequence[Run], after: Sequence[Run]) -> Row:
+    """The held-out networks measured twice: one half of their runs as a prediction of the other."""
+    halves = [whole_latencies(runs) for runs in (before, after)]
     first, other = (np.asarray([np.median(half[key]) for key in keys]) for half in halves)
-    seconds = sum(run.seconds for run in visits[0])
+    seconds = sum(run.seconds for run in before)
     rank = float(spearmanr(first, other).statistic)
     return Row(name, platform, "(measured again)", len(keys), seconds, first / other - 1, rank, 0.0)
 
@@ -245,13 +244,10 @@ def main() -> None:
     FOLDER.mkdir(parents=True, exist_ok=True)
     platforms = [f"{platform}:int8" if chosen.int8 else platform for platform in PLATFORMS]
     rows: list[Row] = []
-    for visit, name, platform in itertools.product(range(VISITS), chosen.spaces, platforms):
-        profiled(name, platform, visit)
-        held_out_runs(name, platform, [network.key for network in held_out_networks(name)[1]], visit)
-        if visit == VISITS - 1:
-            found = pair(name, platform, peers=not chosen.int8)
-            rows += found
-            print("\n".join(row.line() for row in found), flush=True)
+    for name, platform in itertools.product(chosen.spaces, platforms):
+        found = pair(name, platform, peers=not chosen.int8)
+        rows += found
+        print("\n".join(row.line() for row in found), flush=True)
     write(rows, platforms, "int8" if chosen.int8 else "f32")
 
 
@@ -278,8 +274,8 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
 Repeat with `make {target}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from the
-profile's; both are spread over the same {VISITS} visits, as the machine drifts.
-"Measured again" is the floor: the first visit to the held-out networks as a prediction of the last.
+profile's; {PASSES} passes over them come right before the profile and {PASSES} right after it, as the machine drifts.
+"Measured again" is the floor: those before as a prediction of those after.
 {peers}
 
 | space | platform | predictor | ±5 % | ±10 % | mean error | Spearman | measurements | seconds | µs a prediction |

@@ -33,6 +33,7 @@ from spacecut.measure import (
 )
 from spacecut.measure.alone import spread
 from spacecut.measure.plan import WHOLE, covering_sample, plan, sampled_networks
+from spacecut.measure.programs import Programs
 from spacecut.measure.protocol import Samples, time_program, timed_run
 from spacecut.operators import Network, Operator, expand
 from spacecut.operators.operator import encode, family_columns
@@ -95,6 +96,14 @@ def test_nodes_are_timed_first_and_then_the_whole_without_that():
     assert program.marked == 2
     assert [len(samples.watched_ms), len(samples.node_ms[0]), len(samples.total_ms)] == [5, 5, 5]
     assert program.runs == 12
+
+
+def test_where_timing_nodes_makes_no_difference_the_whole_is_not_run_again():
+    program = Steady()
+    program.watched_as_fast = True
+    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=True)
+    assert samples.total_ms == samples.watched_ms
+    assert program.runs == 7
 
 
 def test_a_slow_program_ends_at_the_time_cap_after_one_run():
@@ -175,6 +184,46 @@ def test_worker_reports_a_failed_model_and_goes_on():
         with pytest.raises(MeasurementError):
             worker.measure(impossible, False, QUICK)
         assert len(worker.measure(broken, True, QUICK).total_ms) >= 3
+
+
+def counted_loads(monkeypatch, failing=()):
+    """ONNX Runtime, and the networks that it was asked to load; the loads with numbers in ``failing`` raise."""
+    platform, asked = get_platform("onnxruntime"), []
+    load = platform.load
+
+    def counted(network, nodes=False):
+        asked.append(network)
+        if len(asked) in failing:
+            raise MemoryError("no memory left")
+        return load(network, nodes)
+
+    monkeypatch.setattr(platform, "load", counted)
+    return platform, asked
+
+
+def test_a_program_stays_loaded_where_it_can_be_run_again_and_there_is_room(monkeypatch):
+    platform, asked = counted_loads(monkeypatch)
+    programs = Programs(platform)
+    first, kept = programs.open(NETWORK, False)
+    assert kept
+    assert programs.open(NETWORK, False) == (first, True)
+    assert len(asked) == 1
+    assert not programs.open(NETWORK, True)[1]  # ONNX Runtime times the nodes of a session but once
+    assert not Programs(platform, room=0).open(NETWORK, False)[1]
+    programs.clear()
+    assert programs.open(NETWORK, False)[0] is not first
+
+
+def test_where_programs_are_in_the_way_of_another_they_go(monkeypatch):
+    platform, asked = counted_loads(monkeypatch, failing=(2, 4, 5))
+    programs = Programs(platform)
+    other = Network.single(Operator("linear", 8, 1, 1, 5))
+    first, _ = programs.open(NETWORK, False)
+    assert programs.open(other, False)[1]  # fails, and loads once the first is gone
+    with pytest.raises(MemoryError):
+        programs.open(NETWORK, False)
+    assert len(asked) == 5
+    assert programs.open(NETWORK, False)[0] is not first
 
 
 def test_worker_that_dies_or_hangs_is_an_error_and_the_next_call_starts_another():

@@ -43,7 +43,7 @@ class Budget:
     """
 
     seconds: float = 120.0
-    passes: int = 3
+    passes: int = 5
     more_passes: int = 7
     repairs: int = 8
     error: float = 0.01
@@ -183,7 +183,13 @@ def _unsettled(runs: list[Run]) -> list[Task]:
 
 
 def interleave(
-    platform: Platform, networks: list[str], passes: int, seed: int = 0, progress: Progress | None = None
+    platform: Platform,
+    networks: list[str],
+    passes: int,
+    seed: int = 0,
+    progress: Progress | None = None,
+    *,
+    worker: Worker | None = None,
 ) -> list[Run]:
     """Fresh end-to-end runs of networks, all run once before any is run again.
 
@@ -195,22 +201,25 @@ def interleave(
         passes: How often each is run, in a new random order every time.
         seed: Of the orders.
         progress: Called with the runs done and to do at least.
+        worker: That measures, and goes on; one is started for these runs otherwise.
 
     Raises:
         MeasurementError: A network fails.
     """
+    if worker is None:
+        with Worker(str(platform.name), platform.threads, platform.batch) as started:
+            return interleave(platform, networks, passes, seed, progress, worker=started)
     order = np.random.default_rng(seed)
     runs: list[Run] = []
-    with Worker(str(platform.name), platform.threads, platform.batch) as worker:
-        for repeat in range(2 * passes if passes > 1 else 1):
-            left = networks if repeat < passes else [task.network for task in _unsettled(runs)]
-            for index in order.permutation(len(left)):
-                run = _measure(worker, Task(left[index], False, repeat), Protocol())
-                if run.error:
-                    raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
-                runs.append(run)
-                if progress is not None:
-                    progress(len(runs), max(len(runs), passes * len(networks)))
+    for repeat in range(2 * passes if passes > 1 else 1):
+        left = networks if repeat < passes else [task.network for task in _unsettled(runs)]
+        for index in order.permutation(len(left)):
+            run = _measure(worker, Task(left[index], False, repeat), Protocol())
+            if run.error:
+                raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
+            runs.append(run)
+            if progress is not None:
+                progress(len(runs), max(len(runs), passes * len(networks)))
     return runs
 
 

@@ -18,8 +18,9 @@ class Protocol:
     Attributes:
         warmup: Untimed inferences first.
         least: So many inferences must agree with the fastest.
-        most: Timed inferences; only bounds those beyond ``shortest`` and beyond the time that loading took, which is
-            spent on inferences in any case.
+        most: Timed inferences; only bounds those beyond ``shortest`` and, where a program is loaded for this run
+            alone, beyond the time that loading took, which is spent on inferences in any case. The rest of a machine
+            disturbs it for seconds at a time, so that many short runs tell more than few long ones.
         seconds: No further inference is begun after this long.
         shortest: Seconds that are spent on inferences in any case: a whole run of a small network would fit into one
             disturbance by the rest of the machine.
@@ -29,9 +30,9 @@ class Protocol:
 
     warmup: int = 2
     least: int = 6
-    most: int = 40
+    most: int = 20
     seconds: float = 0.5
-    shortest: float = 0.04
+    shortest: float = 0.02
     spread: float = 0.02
     timeout: float = 120.0
 
@@ -67,17 +68,18 @@ def time_program(program: Program, protocol: Protocol, nodes: bool, loading: flo
     Args:
         program: The program; it is run but not closed.
         protocol: The rules.
-        nodes: Time each node first, and then the whole network without that.
-        loading: Seconds that loading took: what was dear to load is worth as long a look.
+        nodes: Time each node first, and then the whole network without that, unless that makes no difference.
+        loading: Seconds that loading took, where it was for this run alone: what was dear is worth as long a look.
     """
     for _ in range(protocol.warmup):
         program.run()
     if not nodes:
         return Samples(_inferences(program, protocol, loading))
     program.mark()
-    watched = _inferences(program, protocol, loading / 2)
+    looks = 1 if program.watched_as_fast else 2
+    watched = _inferences(program, protocol, loading / looks)
     node_ms = program.node_times()
-    return Samples(_inferences(program, protocol, loading / 2), node_ms, watched)
+    return Samples(watched if looks == 1 else _inferences(program, protocol, loading / looks), node_ms, watched)
 
 
 def _inferences(program: Program, protocol: Protocol, loading: float) -> list[float]:

@@ -58,7 +58,8 @@ class Run:
         watched_ms: Milliseconds of each inference whose nodes were timed.
         reference_ms: Milliseconds of the reference network beside this run; 0 where there is none.
         clock_mhz: Clock of the platform's hardware right after it; 0 where it is not told.
-        preparing: How many of the seconds went into what further runs need not do again: quantising the network.
+        preparing: How many of the seconds went into what further runs need not do again: quantising the network, and
+            loading it where it stays loaded.
         error: Why it failed; None where it did not.
     """
 

@@ -16,6 +16,7 @@ from types import TracebackType
 from typing import Any
 
 from spacecut.errors import MeasurementError, SpacecutError
+from spacecut.measure.programs import Programs
 from spacecut.measure.protocol import ONCE, Protocol, Samples, time_program, timed_run
 from spacecut.operators import Network, Operator
 from spacecut.platforms import Platform, Program, get_platform
@@ -162,7 +163,7 @@ def _serve() -> None:
     except (SpacecutError, OSError) as error:
         answer({"error": str(error)})
         return
-    reference = _Reference(platform)
+    reference, programs = _Reference(platform), Programs(platform)
     answer({})
     for line in sys.stdin:
         request = json.loads(line)
@@ -171,18 +172,21 @@ def _serve() -> None:
             start = time.perf_counter()
             platform.prepare(network)
             prepared = time.perf_counter()
-            program = platform.load(network, request["nodes"])
-            loading = time.perf_counter() - prepared
-            if platform.deterministic:
-                loading, protocol = 0.0, ONCE
+            program, kept = programs.open(network, request["nodes"])
+            loaded = time.perf_counter()
             try:
-                samples = time_program(program, protocol, request["nodes"], loading)
+                if platform.deterministic:
+                    samples = time_program(program, ONCE, request["nodes"])
+                else:
+                    samples = time_program(program, protocol, request["nodes"], 0.0 if kept else loaded - prepared)
                 clock = platform.clock_mhz()
             finally:
-                program.close()
-            preparing = prepared - start
+                if not kept:
+                    program.close()
+            preparing = (loaded if kept else prepared) - start
             answer(asdict(replace(samples, reference_ms=reference.beside(), clock_mhz=clock, preparing=preparing)))
         except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded
+            programs.clear()
             answer({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LAST_WORDS]}"})
 
 

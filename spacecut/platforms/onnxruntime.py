@@ -92,6 +92,7 @@ class _Session(Program):
         self._session = session
         self._feed = {session.get_inputs()[0].name: values}
         self._folder = folder
+        self.watched_once = folder is not None  # a session ends its profile for good
         self._runs = 0
         self._marked = 0
 

@@ -85,6 +85,11 @@ def not_importable(package: str, error: ImportError) -> str:
 class Program(ABC):
     """A network loaded on a platform, ready to run again and again on the same input."""
 
+    watched_once: bool = False
+    """Whether its nodes can be timed but once, so that it has to be loaded anew for that."""
+    watched_as_fast: bool = False
+    """Whether it takes the same while its nodes are timed, so that it need not be run again without that."""
+
     @abstractmethod
     def run(self) -> float | None:
         """Run the network once and wait for the result.
@@ -94,10 +99,10 @@ class Program(ABC):
         """
 
     def mark(self) -> None:
-        """Begin the runs that :meth:`node_times` tells of. Called once, after the warm-up."""
+        """Begin the runs that :meth:`node_times` tells of. Called after a warm-up."""
 
     def node_times(self) -> dict[int, list[float]]:
-        """Milliseconds spent in each node of the network since :meth:`mark`; ends the timing of nodes.
+        """Milliseconds spent in each node of the network since :meth:`mark`; ends the timing of nodes until the next.
 
         Keys are node positions. Each list holds one value a run, or fewer where the runtime only tells means. Work
         that the runtime inserted between operators (layout conversions) is charged to the operator before it; what

@@ -96,7 +96,7 @@ class _Eager(Program):
             self._model.run(self._values, self._watch if self._nodes else None)
 
     def mark(self) -> None:
-        self._times = {}
+        self._times, self._nodes = {}, True
 
     def node_times(self) -> dict[int, list[float]]:
         times, self._nodes = self._times, False

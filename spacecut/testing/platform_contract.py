@@ -126,18 +126,19 @@ class PlatformContract:
         network = _residual()
         program = platform.load(network, nodes=True)
         try:
-            program.run()
-            program.mark()
-            for _ in range(4):
+            for runs in (4,) if program.watched_once else (4, 2):
                 program.run()
-            times = program.node_times()
+                program.mark()
+                for _ in range(runs):
+                    program.run()
+                times = program.node_times()
+                assert times
+                assert set(times) <= set(range(len(network.nodes)))
+                assert {len(values) for values in times.values()} in ({runs}, {1})
+                assert all(value >= 0 for values in times.values() for value in values)
+                assert sum(values[0] for values in times.values()) > 0
         finally:
             program.close()
-        assert times
-        assert set(times) <= set(range(len(network.nodes)))
-        assert {len(values) for values in times.values()} in ({4}, {1})
-        assert all(value >= 0 for values in times.values() for value in values)
-        assert sum(values[0] for values in times.values()) > 0
 
     def test_mixes_precisions_or_says_that_it_does_not(self, platform: Platform) -> None:
         """A network with an operator in int8 of its own runs with node times, or is refused before it is loaded."""
