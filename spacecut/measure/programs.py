@@ -9,7 +9,7 @@ from spacecut.platforms import Platform, Program
 
 __all__ = ["Programs"]
 
-_ROOM = 2 << 30
+_ROOM = 2 << 30  # bytes
 
 
 class Programs:
@@ -18,6 +18,8 @@ class Programs:
     def __init__(self, platform: Platform, room: int = _ROOM) -> None:
         self._platform = platform
         self._room = room
+        # How much room another device has is not known, and what one run tells all of is not run again.
+        self._keeps = platform.device == "cpu" and not platform.deterministic
         self._kept: dict[tuple[str, bool], Program] = {}
 
     def open(self, network: Network, nodes: bool) -> tuple[Program, bool]:
@@ -28,24 +30,15 @@ class Programs:
         """
         key = network.key, nodes
         if key not in self._kept:
-            program = self._load(network, nodes)
-            once = self._platform.deterministic or (nodes and program.watched_once)
-            if once or psutil.Process().memory_info().rss > self._room:
+            program = self._platform.load(network, nodes)
+            again = self._keeps and not (nodes and program.watched_once)
+            if not again or psutil.Process().memory_info().rss > self._room:
                 return program, False
             self._kept[key] = program
         return self._kept[key], True
 
-    def _load(self, network: Network, nodes: bool) -> Program:
-        try:
-            return self._platform.load(network, nodes)
-        except Exception:
-            if not self._kept:
-                raise
-        self.clear()  # beside them the device may have had no memory left
-        return self._platform.load(network, nodes)
-
-    def clear(self) -> None:
-        """Close all that are kept."""
-        for program in self._kept.values():
+    def drop(self, network: Network, nodes: bool) -> None:
+        """Close a network's program, if it is kept."""
+        program = self._kept.pop((network.key, nodes), None)
+        if program is not None:
             program.close()
-        self._kept.clear()

@@ -180,13 +180,15 @@ def _serve() -> None:
                 else:
                     samples = time_program(program, protocol, request["nodes"], 0.0 if kept else loaded - prepared)
                 clock = platform.clock_mhz()
+            except Exception:
+                programs.drop(network, request["nodes"])
+                raise
             finally:
                 if not kept:
                     program.close()
             preparing = (loaded if kept else prepared) - start
             answer(asdict(replace(samples, reference_ms=reference.beside(), clock_mhz=clock, preparing=preparing)))
         except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded
-            programs.clear()
             answer({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LAST_WORDS]}"})
 
 
