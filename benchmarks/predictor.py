@@ -51,8 +51,10 @@ SPACES = (
 )
 PLATFORMS = ("onnxruntime", "openvino", "litert")
 HELD_OUT = 40
+HALVES = ("before", "after")
+"""When the held-out networks are run, seen from the profile."""
 PASSES = 4
-"""Of the held-out networks before the profile, and as many after it."""
+"""Of the held-out networks in each half."""
 MOST_ALONE = 2000
 """No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
 
@@ -120,10 +122,11 @@ def at(name: str, platform: str, ending: str) -> Path:
     return FOLDER / f"{name.replace('/', '-')}-{platform}{ending}"
 
 
-def held_out_runs(name: str, platform: str, half: str, worker: Worker | None = None) -> list[Run]:
-    """One half of the runs of the held-out networks, ``before`` or ``after`` the profile."""
+def held_out_runs(name: str, platform: str, half: str, worker: Worker) -> list[Run]:
+    """One half of the runs of the held-out networks."""
     keys = [network.key for network in held_out_networks(name)[1]]
-    return kept(at(name, platform, f"-held-out-{half}.gz"), platform, keys, PASSES, seed=len(half), worker=worker)
+    file = at(name, platform, f"-held-out-{half}.gz")
+    return kept(file, platform, keys, PASSES, HALVES.index(half), worker=worker)
 
 
 @functools.cache
@@ -140,9 +143,9 @@ def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
 def pair(name: str, platform: str, peers: bool) -> list[Row]:
     """All rows of a space on a platform."""
     with Worker(platform) as worker:
-        before = held_out_runs(name, platform, "before", worker)
+        before = held_out_runs(name, platform, HALVES[0], worker)
         profile = profiled(name, platform)
-        after = held_out_runs(name, platform, "after", worker)
+        after = held_out_runs(name, platform, HALVES[1], worker)
     model = profile.latency_model(spacecut.load_space(name))
     numbers, networks = held_out_networks(name)
     keys = [network.key for network in networks]

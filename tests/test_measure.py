@@ -189,15 +189,28 @@ def test_worker_reports_a_failed_model_and_goes_on():
 def test_a_program_stays_loaded_where_it_can_be_run_again_and_there_is_room():
     platform = get_platform("onnxruntime")
     programs = Programs(platform)
-    first, kept = programs.open(NETWORK, False)
-    assert kept
-    assert programs.open(NETWORK, False) == (first, True)
-    assert not programs.open(NETWORK, True)[1]  # ONNX Runtime times the nodes of a session but once
-    assert not Programs(platform, room=0).open(NETWORK, False)[1]
-    programs.drop(NETWORK, True)
-    assert programs.open(NETWORK, False) == (first, True)
-    programs.drop(NETWORK, False)
-    assert programs.open(NETWORK, False)[0] is not first
+    with programs.opened(NETWORK, False) as (first, kept):
+        assert kept
+    with programs.opened(NETWORK, True) as (_, kept):  # ONNX Runtime times the nodes of a session but once
+        assert not kept
+    with Programs(platform, room=0).opened(NETWORK, False) as (_, kept):
+        assert not kept
+    with programs.opened(NETWORK, False) as again:
+        assert again == (first, True)
+
+
+def test_a_program_that_fails_is_loaded_anew_and_the_others_stay():
+    programs = Programs(get_platform("onnxruntime"))
+    other = Network.single(Operator("linear", 8, 1, 1, 5))
+    with programs.opened(NETWORK, False) as (first, _), programs.opened(other, False) as (second, _):
+        pass
+    with pytest.raises(MeasurementError), programs.opened(NETWORK, False):
+        raise MeasurementError("it fails")
+    with programs.opened(NETWORK, False) as (program, kept):
+        assert program is not first
+        assert kept
+    with programs.opened(other, False) as again:
+        assert again == (second, True)
 
 
 def test_worker_that_dies_or_hangs_is_an_error_and_the_next_call_starts_another():

@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import contextmanager
+
 import psutil
 
 from spacecut.operators import Network
@@ -22,23 +25,26 @@ class Programs:
         self._keeps = platform.device == "cpu" and not platform.deterministic
         self._kept: dict[tuple[str, bool], Program] = {}
 
-    def open(self, network: Network, nodes: bool) -> tuple[Program, bool]:
-        """The network's program, and whether it is kept; one that is not is to be closed after its run.
+    @contextmanager
+    def opened(self, network: Network, nodes: bool) -> Iterator[tuple[Program, bool]]:
+        """The network's program, and whether it stays loaded; what fails, or does not stay, is closed in the end.
 
         Raises:
             SpacecutError: The platform cannot load it; runtimes raise errors of their own, too.
         """
         key = network.key, nodes
-        if key not in self._kept:
+        if key in self._kept:
+            program = self._kept[key]
+        else:
             program = self._platform.load(network, nodes)
             again = self._keeps and not (nodes and program.watched_once)
-            if not again or psutil.Process().memory_info().rss > self._room:
-                return program, False
-            self._kept[key] = program
-        return self._kept[key], True
-
-    def drop(self, network: Network, nodes: bool) -> None:
-        """Close a network's program, if it is kept."""
-        program = self._kept.pop((network.key, nodes), None)
-        if program is not None:
-            program.close()
+            if again and psutil.Process().memory_info().rss <= self._room:
+                self._kept[key] = program
+        try:
+            yield program, key in self._kept
+        except Exception:
+            self._kept.pop(key, None)
+            raise
+        finally:
+            if key not in self._kept:
+                program.close()

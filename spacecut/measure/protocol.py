@@ -76,10 +76,12 @@ def time_program(program: Program, protocol: Protocol, nodes: bool, loading: flo
     if not nodes:
         return Samples(_inferences(program, protocol, loading))
     program.mark()
-    looks = 1 if program.watched_as_fast else 2
-    watched = _inferences(program, protocol, loading / looks)
+    if program.watched_as_fast:
+        watched = _inferences(program, protocol, loading)
+        return Samples(watched, program.node_times(), watched)
+    watched = _inferences(program, protocol, loading / 2)
     node_ms = program.node_times()
-    return Samples(watched if looks == 1 else _inferences(program, protocol, loading / looks), node_ms, watched)
+    return Samples(_inferences(program, protocol, loading / 2), node_ms, watched)
 
 
 def _inferences(program: Program, protocol: Protocol, loading: float) -> list[float]:

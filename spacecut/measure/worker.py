@@ -172,20 +172,13 @@ def _serve() -> None:
             start = time.perf_counter()
             platform.prepare(network)
             prepared = time.perf_counter()
-            program, kept = programs.open(network, request["nodes"])
-            loaded = time.perf_counter()
-            try:
+            with programs.opened(network, request["nodes"]) as (program, kept):
+                loaded = time.perf_counter()
                 if platform.deterministic:
                     samples = time_program(program, ONCE, request["nodes"])
                 else:
                     samples = time_program(program, protocol, request["nodes"], 0.0 if kept else loaded - prepared)
                 clock = platform.clock_mhz()
-            except Exception:
-                programs.drop(network, request["nodes"])
-                raise
-            finally:
-                if not kept:
-                    program.close()
             preparing = (loaded if kept else prepared) - start
             answer(asdict(replace(samples, reference_ms=reference.beside(), clock_mhz=clock, preparing=preparing)))
         except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded

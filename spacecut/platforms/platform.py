@@ -102,7 +102,7 @@ class Program(ABC):
         """Begin the runs that :meth:`node_times` tells of. Called after a warm-up."""
 
     def node_times(self) -> dict[int, list[float]]:
-        """Milliseconds spent in each node of the network since :meth:`mark`; ends the timing of nodes until the next.
+        """Milliseconds spent in each node of the network since :meth:`mark`; ends their timing until the next mark.
 
         Keys are node positions. Each list holds one value a run, or fewer where the runtime only tells means. Work
         that the runtime inserted between operators (layout conversions) is charged to the operator before it; what
