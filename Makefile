@@ -6,7 +6,7 @@ PIP := $(BIN)/python -m pip install --quiet --disable-pip-version-check --constr
 
 .PHONY: demo test lint bench-main-job bench-platforms bench-steps bench-predictor bench-predictor-int8 \
   bench-reduction bench-devices bench-search bench-stages bench-int8 bench-mixing bench-mobilenets bench-metapruning \
-  bench-nni bench-operator-tables clean
+  bench-values bench-nni bench-operator-tables clean
 
 demo: .venv/base
 	$(BIN)/spacecut cut metapruning/mobilenet_v1 -p onnxruntime -o out/demo
@@ -58,6 +58,9 @@ bench-mixing: .venv/all
 
 bench-mobilenets: .venv/all
 	$(BIN)/python benchmarks/mobilenets.py
+
+bench-values: .venv/all
+	$(BIN)/python benchmarks/values.py
 
 bench-metapruning: .venv/all
 	$(BIN)/python benchmarks/metapruning.py

@@ -1,7 +1,8 @@
 """Deterministic weights for operators, cut from one fixed bank of pseudo-random numbers.
 
-Latency does not depend on what the weights are as long as they are ordinary numbers. The scale keeps activations in
-an ordinary range through deep networks: no infinities, no denormals, no weights that are all zero.
+Few kernels take longer for some values than for others (``benchmarks/values.py``), as long as these are ordinary
+numbers. The scale keeps activations in an ordinary range through deep networks: no infinities, no denormals, no weights
+that are all zero.
 """
 
 from __future__ import annotations

@@ -21,7 +21,8 @@ def input_array(network: Network, batch: int) -> np.ndarray:
 def calibration_arrays(network: Network, batch: int) -> list[np.ndarray]:
     """A few more like it, likewise the same at every call.
 
-    Latency does not depend on the ranges that come of them, as long as nothing overflows or vanishes.
+    Few kernels take longer for some values than for others (``benchmarks/values.py``), so the ranges that come of them
+    hardly matter, as long as nothing overflows or vanishes.
     """
     return [_drawn(network, batch, seed) for seed in range(1, 1 + _CALIBRATION)]
 
