@@ -330,7 +330,7 @@ def test_what_is_done_once_for_twins_is_the_first_ones_whichever_is_named(named:
         (9.0,),
     )
     evidence = gather([run])
-    assert evidence.operators == [CONV, pool, dataclasses.replace(pool, twin=1), pair]
+    assert evidence.operators == [CONV, pool, dataclasses.replace(pool, twin=1), dataclasses.replace(pair, exclusive=2)]
     assert evidence.cost.tolist() == [3.0, 2.0, 0.0, 1.0]
 
 
@@ -368,6 +368,21 @@ def test_what_was_only_measured_alone_may_cost_nothing_where_it_can_be_fused() -
     assert costs.mean.tolist() == [1.5, 1.5]
     assert costs.error[1] > 0.5 > costs.error[0]
     assert costs.measured.tolist() == [1, 0]
+
+
+def test_what_reads_a_value_alone_is_told_from_what_shares_it() -> None:
+    pool, pair = Operator("avg_pool2d", 4, 6, 6, 4, kernel=3), Operator("add", 4, 6, 6, 4, inputs=2)
+    runs = []
+    for wired, times in (
+        ([(pool, (-1,)), (RELU, (0,))], [3.0, 1.0]),
+        ([(pool, (-1,)), (RELU, (0,)), (pair, (0, 1))], [3.0, 2.0, 0.5]),
+    ):
+        key = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs in wired), len(wired) - 1).key
+        runs.append(Run(Task(key, True, 0), "", 1.0, (9.0,), {n: (ms, ms) for n, ms in enumerate(times)}, (9.0,)))
+    some, more = (dataclasses.replace(pair, exclusive=count) for count in (1, 2))
+    costs = estimate(gather(runs), encode([dataclasses.replace(RELU, exclusive=1), RELU, some, more]))
+    assert costs.mean.tolist() == pytest.approx([1.0, 2.0, 0.5, 0.5])
+    assert costs.measured.tolist() == [1, 1, 1, 0]  # a sum that shares neither of its inputs was not seen
 
 
 def test_what_was_never_converted_as_often_costs_about_as_much_as_where_it_was_converted_most_like_it() -> None:

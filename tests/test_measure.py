@@ -136,6 +136,19 @@ def test_covering_sample_shows_each_candidate_equally_often():
         assert np.array_equal(np.bincount(column), np.full(31, 2))
 
 
+def test_networks_that_show_what_none_before_did_come_first():
+    workload = expand(load_space("nasbench201/cell"))
+    networks = list(itertools.islice(sampled_networks(workload), 512))
+    numbers = covering_sample(workload.space, 2048)[:512]
+    assert Counter(network.key for network in networks) == Counter(workload.network(row).key for row in numbers)
+
+    def families(some):
+        return {tuple(row) for network in some for row in family_columns(encode(list(network.operators)))}
+
+    known = [len(families(networks[:count])) for count in (16, 17, 512)]
+    assert known[0] < known[1] == known[2]
+
+
 @pytest.mark.parametrize("node_times", [True, False])
 def test_plan_of_a_small_space_covers_every_operator_once(node_times):
     workload = expand(load_space("behaviour_study/conv3x3_out_channels"))

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
 import numpy as np
@@ -238,8 +237,8 @@ def test_a_layer_counts_where_too_many_choices_decide_whether_it_is_read() -> No
     assert not workload.exact
     for numbers in np.random.default_rng(0).integers(0, 16, (50, 8)):
         numbers[-1] = 9  # the last sum is there, so that there is a network
-        counted = Counter(replace(workload.operators[n], fusable=0) for n in workload.used(numbers[None])[0] if n >= 0)
-        built = Counter(replace(node.operator, fusable=0) for node in workload.network(numbers).nodes)
+        counted = Counter(workload.operators[n].alone for n in workload.used(numbers[None])[0] if n >= 0)
+        built = Counter(node.operator.alone for node in workload.network(numbers).nodes)
         assert not built - counted
 
 
@@ -255,22 +254,23 @@ def test_what_only_one_activation_or_sum_reads_may_be_fused_with_it() -> None:
     relu = Operator("activation", 4, 6, 6, 4, activation="relu")
     pair, triple = (Operator("add", 4, 6, 6, 4, inputs=inputs) for inputs in (2, 3))
     wired = [
-        (plain, (INPUT,), 0),
-        (relu, (0,), 1),
-        (plain, (1,), 0),
-        (relu, (2,), 0),  # the sum reads the convolution too
-        (pair, (2, 3), 0),
-        (plain, (4,), 0),
-        (plain, (4,), 0),
-        (triple, (5, 4, 6), 2),
-        (activated, (7,), 0),
-        (relu, (8,), 0),
-        (plain, (9,), 0),
-        (relu, (10,), 0),  # the network's output is read from outside
-        (pair, (11, 11), 0),
+        (plain, (INPUT,), 0, 0),
+        (relu, (0,), 1, 0),
+        (plain, (1,), 0, 0),
+        (relu, (2,), 0, 0),  # the sum reads the convolution too
+        (pair, (2, 3), 0, 1),
+        (plain, (4,), 0, 0),
+        (plain, (4,), 0, 0),
+        (triple, (5, 4, 6), 2, 0),
+        (activated, (7,), 0, 0),
+        (relu, (8,), 0, 1),
+        (plain, (9,), 0, 0),
+        (relu, (10,), 0, 0),  # the network's output is read from outside
+        (pair, (11, 11), 0, 0),
     ]
-    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 10)
-    assert [operator.fusable for operator in network.operators] == [fusable for _, _, fusable in wired]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, *_ in wired), 10)
+    found = [(operator.fusable, operator.exclusive) for operator in network.operators]
+    assert found == [(fusable, exclusive) for _, _, fusable, exclusive in wired]
     assert Network.single(network.operators[1]) == Network.single(relu)
 
 

@@ -104,7 +104,7 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Raises:
         InputError: None was measured.
     """
-    fusable, conversions, twin = rows[0, _CONTEXT]
+    fusable, exclusive, conversions, twin = rows[0, _CONTEXT]
     alike = (_without_context(known) == _without_context(rows[:1])).all(axis=1)
     found = known[alike][:, _CONTEXT]
     found = found[(found[:, 0] == fusable) | (found[:, 0] == 0)]
@@ -112,7 +112,14 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
         raise InputError(f"nothing was measured of the operator {decode(rows[0])} or any like it")
     result = rows.copy()
     result[:, _CONTEXT] = found[
-        np.lexsort((np.abs(found[:, 1] - conversions), found[:, 2] != twin, found[:, 0] != fusable))[0]
+        np.lexsort(
+            (
+                np.abs(found[:, 2] - conversions),
+                found[:, 3] != twin,
+                np.abs(found[:, 1] - exclusive),
+                found[:, 0] != fusable,
+            )
+        )[0]
     ]
     return result
 

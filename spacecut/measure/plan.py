@@ -11,6 +11,7 @@ import numpy as np
 from spacecut.measure.alone import spread
 from spacecut.measure.run import Task
 from spacecut.operators import Network, Operator, Workload
+from spacecut.operators.operator import encode, family_columns
 from spacecut.space import SearchSpace
 
 __all__ = ["covering_sample", "plan", "sampled_networks"]
@@ -62,9 +63,23 @@ def _architectures(space: SearchSpace, seed: int) -> np.ndarray:
 
 
 def sampled_networks(workload: Workload, seed: int = 0) -> Iterator[Network]:
-    """Networks of a space, all of a small one, else a covering sample."""
-    for candidates in _architectures(workload.space, seed):
-        yield workload.network(candidates)
+    """Networks of a space, all of a small one, else a covering sample; those first that show a family of operators.
+
+    What is rare, such as a sum that nothing else shares an input with, would else not be among the few dozen networks
+    that there is time for.
+    """
+    networks = map(workload.network, _architectures(workload.space, seed))
+    shown: set[bytes] = set()
+    others = []
+    for network in itertools.islice(networks, ENUMERATED):
+        families = {row.tobytes() for row in family_columns(encode(list(network.operators)))}
+        if families <= shown:
+            others.append(network)
+        else:
+            shown |= families
+            yield network
+    yield from others
+    yield from networks
 
 
 def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:

@@ -1,8 +1,8 @@
-"""Which activations and sums a runtime may do together with the convolution that they read.
+"""Which activations and sums a runtime may do together with what they read.
 
 A convolution whose output is read once, by an activation or a sum of its precision, is often computed together with it,
-and the reader then costs nothing of its own. Whether a runtime does so is measured; here it is only found out where it
-could.
+and the reader then costs nothing of its own. A sum may have to be written over its other input for that, which must
+then be read once too. Whether a runtime does so is measured; here it is only found out where it could.
 """
 
 from __future__ import annotations
@@ -28,8 +28,10 @@ def fusable_inputs(
     live: Sequence[Table],
     passed: Sequence[Sequence[Table]],
     twin: Sequence[Table],
-) -> list[Table]:
-    """For each layer that is an activation or a sum, how many of its inputs are convolutions that only it reads.
+) -> tuple[list[Table], list[Table]]:
+    """For each layer that is an activation or a sum, how many of its inputs only it reads.
+
+    Those that are convolutions are counted first, and then those that are other operators.
 
     Args:
         layers: The layers of a space.
@@ -45,7 +47,8 @@ def fusable_inputs(
     convolution: list[Table] = []
     alone: list[Table] = []
     special: list[Table] = []
-    result: list[Table] = []
+    fusable: list[Table] = []
+    exclusive: list[Table] = []
     for position, layer in enumerate(layers):
         activation = layer.fields.get("activation", constant("none"))
         plain = Table(
@@ -55,7 +58,7 @@ def fusable_inputs(
         made = combine(np.logical_and, there[position], plain)
         own = combine(np.logical_and, there[position], precision)
         once = held(_NO, lambda on, n: on & (n == 1), there[position], readers[position])
-        count = _NONE
+        fused = single = _NONE
         for source, passes in zip(layer.inputs, passed[position], strict=True):
             if source == NETWORK_INPUT:
                 continue
@@ -64,13 +67,16 @@ def fusable_inputs(
                 for mine, theirs in ((made, convolution), (once, alone), (own, special))
             )
             if layer.kind in FUSABLE:
-                count = held(
-                    count,
-                    lambda n, m, o, z, s, p: n + (m & o & ~z & (s == p)),
-                    count, convolution[source], alone[source], layers[source].zero, special[source], precision,
-                ).reduced()  # fmt: skip
+                read = held(
+                    _NO,
+                    lambda o, z, s, p: o & ~z & (s == p),
+                    alone[source], layers[source].zero, special[source], precision,
+                )  # fmt: skip
+                fused = held(fused, lambda n, on, m: n + (on & m), fused, read, convolution[source]).reduced()
+                single = held(single, lambda n, on, m: n + (on & ~m), single, read, convolution[source]).reduced()
         convolution.append(made.reduced())
         alone.append(once.reduced())
         special.append(own.reduced())
-        result.append(count)
-    return result
+        fusable.append(fused)
+        exclusive.append(single)
+    return fusable, exclusive

@@ -65,21 +65,25 @@ class Network:
         )
         reads = Counter(read)
         reads[self.output] += 1
-        alone = {
-            position
-            for position, node in enumerate(self.nodes)
-            if fuses(node.operator.kind, node.operator.activation) and reads[position] == 1
-        }
-        fusable, conversions = [0] * len(self.nodes), [0] * len(self.nodes)
+        fusable, exclusive, conversions = ([0] * len(self.nodes) for _ in range(3))
         for position, node in enumerate(self.nodes):
             for source in node.inputs:
-                if source >= 0 and self.nodes[source].operator.precision != node.operator.precision:
+                if source < 0:
+                    continue
+                its = self.nodes[source].operator
+                if its.precision != node.operator.precision:
                     conversions[source] += 1
-                elif source in alone and node.operator.kind in FUSABLE:
-                    fusable[position] += 1
+                elif reads[source] == 1 and node.operator.kind in FUSABLE:
+                    (fusable if fuses(its.kind, its.activation) else exclusive)[position] += 1
         return tuple(
-            replace(node.operator, fusable=fused, conversions=converted, twin=int(position in self.twins))
-            for position, (node, fused, converted) in enumerate(zip(self.nodes, fusable, conversions, strict=True))
+            replace(
+                node.operator,
+                fusable=fusable[position],
+                exclusive=exclusive[position],
+                conversions=conversions[position],
+                twin=int(position in self.twins),
+            )
+            for position, node in enumerate(self.nodes)
         )
 
     @cached_property

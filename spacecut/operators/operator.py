@@ -16,11 +16,11 @@ KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
 COLUMNS = (
     "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
-    "reduced", "inputs", "dilation", "precision", "fusable", "conversions", "twin",
+    "reduced", "inputs", "dilation", "precision", "fusable", "exclusive", "conversions", "twin",
 )  # fmt: skip
 """The columns of an operator array; ``kind``, ``activation`` and ``precision`` hold positions in lists of names."""
 
-CONTEXT = ("fusable", "conversions", "twin")
+CONTEXT = ("fusable", "exclusive", "conversions", "twin")
 """Columns that follow from the network around an operator (:attr:`Network.operators`)."""
 
 FUSABLE = ("activation", "add")
@@ -52,7 +52,10 @@ class Operator:
         precision: ``int8``, or ``platform`` for the platform's own.
         fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions of its precision that nothing
             else reads, so that a runtime may do both at once. It follows from the network around
-            (:attr:`Network.operators`), as the next two do.
+            (:attr:`Network.operators`), as the next three do.
+        exclusive: Of the same, how many of its inputs any other operators of its precision give, and nothing else
+            reads. A runtime may write over such a value, which a convolution that adds to another input asks for, or
+            hand the activation on to what gives it.
         conversions: How many times operators of another precision read its output. What converts it is charged to
             it (see :mod:`~spacecut.platforms.attribution`).
         twin: 1 where an earlier operator without weights does the same to the same value, else 0.
@@ -72,6 +75,7 @@ class Operator:
     dilation: int = 1
     precision: str = PRECISIONS[0]
     fusable: int = 0
+    exclusive: int = 0
     conversions: int = 0
     twin: int = 0
 
@@ -90,7 +94,7 @@ class Operator:
     @property
     def alone(self) -> Operator:
         """The operator without what follows from the network around."""
-        return replace(self, fusable=0, conversions=0, twin=0)
+        return replace(self, fusable=0, exclusive=0, conversions=0, twin=0)
 
     def __str__(self) -> str:
         channels = str(self.in_channels)
@@ -109,6 +113,8 @@ class Operator:
             text += f" d{self.dilation}"
         if self.fusable:
             text += f" f{self.fusable}"
+        if self.exclusive:
+            text += f" e{self.exclusive}"
         if self.conversions:
             text += f" c{self.conversions}"
         if self.twin:
@@ -130,7 +136,7 @@ class Operator:
             height, _, width = size.removeprefix("@").partition("x")
             letters = {
                 "k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
-                "f": "fusable", "c": "conversions", "t": "twin",
+                "f": "fusable", "e": "exclusive", "c": "conversions", "t": "twin",
             }  # fmt: skip
             fields: dict[str, Any] = {}
             for part in rest:
@@ -153,7 +159,7 @@ def encode(operators: list[Operator]) -> np.ndarray:
         (
             KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
             ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.dilation,
-            PRECISIONS.index(o.precision), o.fusable, o.conversions, o.twin,
+            PRECISIONS.index(o.precision), o.fusable, o.exclusive, o.conversions, o.twin,
         )
         for o in operators
     ]  # fmt: skip

@@ -146,7 +146,7 @@ def expand(space: SearchSpace) -> Workload:
     passed = [passed_on(space.layers, layer, on) for layer, on in zip(space.layers, there, strict=True)]
     twin = twins(space.layers, there, live, passed)
     context = (
-        fusable_inputs(space.layers, there, live, passed, twin),
+        *fusable_inputs(space.layers, there, live, passed, twin),
         converted_reads(space.layers, there, live, passed),
         twin,
     )
