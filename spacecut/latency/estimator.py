@@ -32,6 +32,7 @@ _MAD = 1.4826  # median absolute deviation to standard deviation
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
 _CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
+_FUSABLE = CONTEXT.index("fusable")
 _TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 
 
@@ -104,23 +105,14 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Raises:
         InputError: None was measured.
     """
-    fusable, exclusive, conversions, twin = rows[0, _CONTEXT]
     alike = (_without_context(known) == _without_context(rows[:1])).all(axis=1)
-    found = known[alike][:, _CONTEXT]
-    found = found[(found[:, 0] == fusable) | (found[:, 0] == 0)]
+    context, found = rows[0, _CONTEXT], known[alike][:, _CONTEXT]
+    found = found[np.isin(found[:, _FUSABLE], (0, context[_FUSABLE]))]
     if not len(found):
         raise InputError(f"nothing was measured of the operator {decode(rows[0])} or any like it")
+    fusable, exclusive, conversions, twin = np.abs(found - context).T
     result = rows.copy()
-    result[:, _CONTEXT] = found[
-        np.lexsort(
-            (
-                np.abs(found[:, 2] - conversions),
-                found[:, 3] != twin,
-                np.abs(found[:, 1] - exclusive),
-                found[:, 0] != fusable,
-            )
-        )[0]
-    ]
+    result[:, _CONTEXT] = found[np.lexsort((conversions, twin, exclusive, fusable))[0]]
     return result
 
 

@@ -10,8 +10,8 @@ import numpy as np
 
 from spacecut.measure.alone import spread
 from spacecut.measure.run import Task
-from spacecut.operators import Network, Operator, Workload
-from spacecut.operators.operator import encode, family_columns
+from spacecut.operators import ABSENT, Network, Operator, Workload
+from spacecut.operators.operator import family_numbers
 from spacecut.space import SearchSpace
 
 __all__ = ["covering_sample", "plan", "sampled_networks"]
@@ -68,18 +68,14 @@ def sampled_networks(workload: Workload, seed: int = 0) -> Iterator[Network]:
     What is rare, such as a sum that nothing else shares an input with, would else not be among the few dozen networks
     that there is time for.
     """
-    networks = map(workload.network, _architectures(workload.space, seed))
-    shown: set[bytes] = set()
-    others = []
-    for network in itertools.islice(networks, ENUMERATED):
-        families = {row.tobytes() for row in family_columns(encode(list(network.operators)))}
-        if families <= shown:
-            others.append(network)
-        else:
-            shown |= families
-            yield network
-    yield from others
-    yield from networks
+    architectures = _architectures(workload.space, seed)
+    ahead = architectures[:ENUMERATED]
+    family = np.append(family_numbers(workload.rows), ABSENT)[workload.used(ahead)]  # the last entry serves ABSENT
+    found, first = np.unique(family, return_index=True)
+    shows = np.zeros(len(ahead), dtype=bool)
+    shows[first[found != ABSENT] // family.shape[1]] = True
+    for candidates in (*ahead[shows], *ahead[~shows], *architectures[ENUMERATED:]):
+        yield workload.network(candidates)
 
 
 def plan(networks: Iterable[Network], node_times: bool) -> Iterator[list[Task]]:
