@@ -149,6 +149,11 @@ def test_networks_that_show_what_none_before_did_come_first():
     assert known[0] < known[1] == known[2]
 
 
+def test_a_space_without_choices_is_one_network():
+    workload = expand(load_space("mobilenet/v2"))
+    assert list(sampled_networks(workload)) == [workload.network(np.zeros(0, dtype=np.int64))]
+
+
 @pytest.mark.parametrize("node_times", [True, False])
 def test_plan_of_a_small_space_covers_every_operator_once(node_times):
     workload = expand(load_space("behaviour_study/conv3x3_out_channels"))

@@ -58,7 +58,7 @@ def _balanced(key: np.ndarray, length: int) -> np.ndarray:
 def _architectures(space: SearchSpace, seed: int) -> np.ndarray:
     if space.size > ENUMERATED:
         return covering_sample(space, SAMPLED, seed)
-    grid = np.indices(space.lengths).reshape(len(space.lengths), -1).T
+    grid = np.indices(space.lengths).reshape(len(space.lengths), space.size).T
     return np.random.default_rng(seed).permutation(grid)
 
 
