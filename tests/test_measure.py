@@ -2,14 +2,12 @@ from __future__ import annotations
 
 import itertools
 import json
-import math
 import os
 import signal
 import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -31,13 +29,11 @@ from spacecut.measure import (
     quiet_runs,
     settled,
 )
-from spacecut.measure.alone import spread
-from spacecut.measure.plan import WHOLE, covering_sample, plan, sampled_networks
+from spacecut.measure.plan import plan, sampled_networks
 from spacecut.measure.programs import Programs
-from spacecut.measure.protocol import Samples, time_program, timed_run
+from spacecut.measure.protocol import Samples
 from spacecut.operators import Network, Operator, expand
-from spacecut.operators.operator import encode, family_columns
-from spacecut.platforms import Program, get_platform
+from spacecut.platforms import get_platform
 from spacecut.space import load_space
 
 QUICK = Protocol(warmup=1, least=3, most=3, seconds=1.0, timeout=60.0, shortest=0.0)
@@ -45,154 +41,8 @@ RECORD = PlatformRecord("onnxruntime", "1", "cpu", "fp32", 1, 1, "a machine")
 NETWORK = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, activation="relu"))
 
 
-class Steady(Program):
-    """Counts its runs, and can be made to wait."""
-
-    def __init__(self, seconds=0.0):
-        self.runs, self.marked, self.seconds = 0, None, seconds
-
-    def run(self):
-        self.runs += 1
-        time.sleep(self.seconds)
-
-    def mark(self):
-        self.marked = self.runs
-
-    def node_times(self):
-        return {0: [1.0] * (self.runs - self.marked)}
-
-
 def run_of(task, ms=1.0, error=None, reference=0.0):
     return Run(task, "2026-01-01T00:00:00+00:00", 0.1, (ms, ms), {0: (ms, ms)}, (ms, ms), reference, error)
-
-
-class Timed(Steady):
-    """Has a clock of its own."""
-
-    def run(self):
-        super().run()
-        return 0.5
-
-
-def test_warm_up_is_not_timed_and_repeats_end_at_the_cap():
-    program = Steady()
-    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=False)
-    assert program.marked is None
-    assert len(samples.total_ms) == 5
-    assert not samples.watched_ms
-    assert not samples.node_ms
-    assert program.runs == 7
-
-
-def test_a_clock_of_the_platforms_own_counts():
-    assert time_program(Timed(), Protocol(warmup=0, least=3, most=3, shortest=0.0), nodes=False).total_ms == [0.5] * 3
-    assert timed_run(Timed()) == 0.5
-    assert 1.0 < timed_run(Steady(0.002)) < 1000.0
-
-
-def test_nodes_are_timed_first_and_then_the_whole_without_that():
-    program = Steady()
-    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=True)
-    assert program.marked == 2
-    assert [len(samples.watched_ms), len(samples.node_ms[0]), len(samples.total_ms)] == [5, 5, 5]
-    assert program.runs == 12
-
-
-def test_where_timing_nodes_makes_no_difference_the_whole_is_not_run_again():
-    program = Steady()
-    program.watched_as_fast = True
-    samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=True)
-    assert samples.total_ms == samples.watched_ms
-    assert program.runs == 7
-
-
-def test_a_slow_program_ends_at_the_time_cap_after_one_run():
-    samples = time_program(Steady(0.02), Protocol(warmup=0, least=50, most=50, seconds=0.001), nodes=False)
-    assert len(samples.total_ms) == 1
-
-
-def test_what_was_dear_to_load_is_run_longer():
-    samples = time_program(
-        Steady(), Protocol(warmup=0, least=1, most=1, seconds=1.0, shortest=0.0), nodes=False, loading=0.02
-    )
-    assert len(samples.total_ms) > 1
-
-
-def test_a_small_program_is_run_for_a_while():
-    samples = time_program(Steady(0.001), Protocol(warmup=0, least=1, most=1, seconds=1.0), nodes=False)
-    assert sum(samples.total_ms) > 0.9 * 1e3 * Protocol().shortest  # the rest goes by between them
-
-
-def test_repeats_end_once_enough_agree_with_the_fastest():
-    samples = time_program(Steady(), Protocol(warmup=0, least=4, most=50, spread=1e6, shortest=0.0), nodes=False)
-    assert len(samples.total_ms) == 4
-
-
-def test_covering_sample_shows_each_candidate_equally_often():
-    space = load_space("metapruning/mobilenet_v1")
-    sample = covering_sample(space, 62, seed=3)
-    assert sample.shape == (62, 13)
-    for column in sample.T:
-        assert np.array_equal(np.bincount(column), np.full(31, 2))
-
-
-def test_networks_that_show_what_none_before_did_come_first():
-    workload = expand(load_space("nasbench201/cell"))
-    networks = list(itertools.islice(sampled_networks(workload), 512))
-    numbers = covering_sample(workload.space, 2048)[:512]
-    assert Counter(network.key for network in networks) == Counter(workload.network(row).key for row in numbers)
-
-    def families(some):
-        return {tuple(row) for network in some for row in family_columns(encode(list(network.operators)))}
-
-    known = [len(families(networks[:count])) for count in (16, 17, 512)]
-    assert known[0] < known[1] == known[2]
-
-
-def test_a_space_without_choices_is_one_network():
-    workload = expand(load_space("mobilenet/v2"))
-    assert list(sampled_networks(workload)) == [workload.network(np.zeros(0, dtype=np.int64))]
-
-
-@pytest.mark.parametrize("node_times", [True, False])
-def test_plan_of_a_small_space_covers_every_operator_once(node_times):
-    workload = expand(load_space("behaviour_study/conv3x3_out_channels"))
-    tasks = [task for group in plan(sampled_networks(workload), node_times) for task in group]
-    assert len(tasks) == len(set(tasks))
-    evidence = {task.network for task in tasks if task.nodes == node_times}
-    seen = {node.operator for network in evidence for node in Network.parse(network).nodes}
-    assert seen == set(workload.operators)
-    assert len(tasks) == 96  # here a network is one operator, so that what is asked for alone is asked for already
-
-
-def test_where_operators_run_alone_every_family_comes_at_once_and_all_that_networks_have_in_the_end():
-    workload = expand(load_space("ofa/mobilenet_v3"))
-    networks = list(itertools.islice(sampled_networks(workload), 30))
-    groups = list(plan(iter(networks), False))
-    operators = {node.operator for network in networks for node in network.nodes}
-    first = encode([Network.parse(task.network).nodes[0].operator for task in groups[0][1:]])
-    families = np.unique(family_columns(encode(list(operators))), axis=0)
-    assert np.array_equal(np.unique(family_columns(first), axis=0), families)
-    assert len(first) == len(families)
-    for network, group in zip(networks[1:], groups[1:], strict=False):
-        assert group[0] == Task(network.key, False, 0)
-        assert len(group) <= 1 + math.ceil(len(network.nodes) / WHOLE)
-    asked = [task for group in groups for task in group]
-    assert len(asked) == len(set(asked))
-    assert {task.network for task in asked} == {network.key for network in networks} | {
-        Network.single(operator).key for operator in operators
-    }
-
-
-def test_operators_alone_reach_from_the_narrowest_to_the_widest_early():
-    networks = list(itertools.islice(sampled_networks(expand(load_space("metapruning/mobilenet_v1"))), 200))
-    once, others = spread(networks)
-    order = [*once, *others]
-    assert Counter(order) == Counter({node.operator for network in networks for node in network.nodes})
-    (first, *more) = [o for o in order if (o.kind, o.height, o.stride) == ("depthwise_conv2d", 112, 1)]
-    widths = sorted(operator.out_channels for operator in [first, *more])
-    assert {operator.out_channels for operator in more[:3]} > {widths[0], widths[-1]}
-    assert widths[0] < first.out_channels < widths[-1]
 
 
 def test_worker_reports_a_failed_model_and_goes_on():
