@@ -218,6 +218,39 @@ def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
     assert np.mean((low <= measured) & (measured <= high)) > 0.85
 
 
+def test_how_far_runs_of_a_network_lie_apart_is_in_the_interval() -> None:
+    """On a SIMULATED machine that is faster in one pass than in another, by 1 % in standard deviation."""
+    workload, _ = simulated_campaign()
+    generator = np.random.default_rng(4)
+    networks = [workload.network(row) for row in covering_sample(workload.space, 80)]
+    speeds = np.exp(0.01 * generator.normal(size=5))
+    runs = [
+        faster(simulated_run(network, True, generator), speed, repeat)
+        for repeat, speed in enumerate(speeds)
+        for network in networks
+    ]
+    evidence = gather(runs)
+    assert evidence.repeat_error == pytest.approx(np.std(speeds, ddof=1), rel=0.5)
+    assert gather(runs, deterministic=True).repeat_error == gather(runs[: len(networks)]).repeat_error == 0
+    disturbed = [faster(run, 3.0, 5 + number) for number, run in enumerate(runs[:20])]
+    assert gather(runs + disturbed).repeat_error == pytest.approx(evidence.repeat_error, rel=0.2)
+    model = fit_latency_model(workload, evidence)
+    calm = fit_latency_model(workload, dataclasses.replace(evidence, repeat_error=0.0))
+    held = workload.space.sample(50, seed=5)
+    np.testing.assert_array_equal(model.predict(held), calm.predict(held))
+    halves = [(np.subtract(*fitted.interval(held)) / 2 / 1.6449) ** 2 for fitted in (model, calm)]
+    expected = np.square(evidence.repeat_error * model.predict(held))
+    np.testing.assert_allclose(halves[0] - halves[1], expected, rtol=1e-3)
+
+
+def faster(run: Run, speed: float, repeat: int) -> Run:
+    """The same run at another speed of the machine."""
+    total, watched = (tuple(speed * ms for ms in times) for times in (run.total_ms, run.watched_ms))
+    nodes = {node: tuple(speed * ms for ms in times) for node, times in run.node_ms.items()}
+    task = dataclasses.replace(run.task, repeat=repeat)
+    return dataclasses.replace(run, task=task, total_ms=total, watched_ms=watched, node_ms=nodes)
+
+
 def chain_runs(totals: list[float]) -> list[Run]:
     """Chains of ever more operators of one millisecond, with given totals."""
     operator = Operator("conv2d", 4, 6, 6, 4)

@@ -16,7 +16,7 @@ from __future__ import annotations
 import math
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import cached_property
 
 import numpy as np
@@ -53,11 +53,17 @@ class Correction:
             there were too few to tell. They are left out of the correction one by one, and of the costs of operators
             in folds, unless every operator that is asked for was measured itself.
         networks: How many whole networks were compared.
+        repeat_error: Relative standard deviation of one run of a network about all of its runs.
     """
 
     overhead_ms: float
     error: float
     networks: int
+    repeat_error: float = 0.0
+
+    def whole_error(self, latency: np.ndarray | float) -> np.ndarray:
+        """Standard errors in ms of what is measured of whole networks that are predicted to take so many ms."""
+        return np.asarray(np.hypot(np.nan_to_num(self.error), self.repeat_error) * latency)
 
 
 def corrected_costs(evidence: Evidence, wanted: np.ndarray) -> tuple[Costs, Correction]:
@@ -85,7 +91,7 @@ def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[
     parts = [np.isin(evidence.network, place[fold == number]) for number in range(_FOLDS)]
     costs, *without = estimate_without(evidence, rows, parts)
     if not networks:
-        return costs, Correction(0.0, float("nan"), 0)
+        return costs, Correction(0.0, float("nan"), 0, evidence.repeat_error)
     seen, ours = slice(len(theirs)), slice(len(theirs), None)
     by_all = _of_networks([costs], seen)
     by_others = _of_networks([without[number] for number in fold], seen)
@@ -94,6 +100,7 @@ def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[
     judged = by_others if held_out or not costs.measured[ours].all() else by_all
     counted = _Counted(_counts(networks, theirs), np.asarray([ms for _, ms in networks]))
     mean, error, correction = _correct(rows, costs, counted, told, judged)
+    correction = replace(correction, repeat_error=evidence.repeat_error)
     return Costs(mean[ours], error[ours], costs.measured[ours]), correction
 
 

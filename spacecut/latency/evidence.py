@@ -14,7 +14,10 @@ from spacecut.measure import Run, quiet_runs
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode, macs
 
-__all__ = ["Evidence", "gather", "whole_latencies"]
+__all__ = ["MAD", "Evidence", "gather", "whole_latencies"]
+
+MAD = 1.4826
+"""From the median absolute deviation to the standard deviation."""
 
 
 @dataclass(frozen=True)
@@ -30,6 +33,8 @@ class Evidence:
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
         totals: Whole networks with their milliseconds, median over the quiet passes.
         exact: Every run takes the same, so that a whole network takes what its operators were seen to take in it.
+        repeat_error: Relative standard deviation of one run of a network about all of its runs, with what the machine
+            drifted by meanwhile; 0 where nothing was run twice.
     """
 
     operators: list[Operator]
@@ -39,6 +44,7 @@ class Evidence:
     pass_error: np.ndarray
     totals: dict[str, float]
     exact: bool = False
+    repeat_error: float = 0.0
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -80,6 +86,7 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
         np.asarray([0.0 if deterministic else _spread(values) for values in seen.values()]),
         {key: float(np.median(found)) for key, found in whole.items()},
         deterministic,
+        0.0 if deterministic else _between_runs(runs, networks),
     )
 
 
@@ -125,6 +132,24 @@ def _by_carrier(network: Network, timed: Mapping[int, float]) -> dict[int, float
                 if size[position] > size[taker]:
                     times[position] = times.pop(taker)
     return times
+
+
+def _between_runs(runs: Iterable[Run], networks: Mapping[str, Network]) -> float:
+    """By the median of the absolute deviations, so that the few runs that were disturbed do not matter.
+
+    Operators alone are so short that a run of theirs shows little of a drift; they count where there is nothing else.
+    """
+    by_network: dict[str, list[float]] = defaultdict(list)
+    for run in runs:
+        if run.error is None:
+            by_network[run.task.network].append(run.low_ms)
+    again = {key: np.asarray(found) for key, found in by_network.items() if len(found) > 1}
+    again = {key: found for key, found in again.items() if len(networks[key].nodes) > 1} or again
+    if not again:
+        return 0.0
+    # Deviations from the middle of n are too small by the root.
+    deviations = [np.abs(found / np.median(found) - 1) / np.sqrt(1 - 1 / len(found)) for found in again.values()]
+    return float(MAD * np.median(np.concatenate(deviations)))
 
 
 def _spread(values: list[float]) -> float:

@@ -134,8 +134,9 @@ class LatencyModel:
     def interval(self, architectures: Architecture | np.ndarray, level: float = 0.9) -> tuple[np.ndarray, np.ndarray]:
         """Bounds in ms between which the latency of architectures lies with probability ``level``.
 
-        They come of the model's error on whole networks and the standard errors of the operators, taken for
-        independent and normal; a drift of the machine is not in them.
+        They come of the model's error on whole networks, of how far runs of one network lie apart, and of the standard
+        errors of the operators, taken for independent and normal. A drift over more than the profile took is not in
+        them.
 
         Raises:
             InputError: ``level`` is not between 0 and 1.
@@ -144,8 +145,8 @@ class LatencyModel:
             raise InputError(f"the level of an interval must lie between 0 and 1, not {level}")
         numbers = architectures if isinstance(architectures, np.ndarray) else self.space.encode(architectures)
         latency = self.predict(numbers)
-        whole = np.nan_to_num(self.correction.error) * latency
-        half = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(np.square(whole) + self._variances.total(numbers))
+        variance = np.square(self.correction.whole_error(latency)) + self._variances.total(numbers)
+        half = NormalDist().inv_cdf((1 + level) / 2) * np.sqrt(variance)
         return np.maximum(latency - half, 0.0), latency + half
 
     def fastest(self) -> tuple[float, dict[str, Candidate]]:

@@ -42,7 +42,8 @@ class Prediction:
 
     Attributes:
         latency_ms: Of the whole network.
-        error_ms: Standard error of that, from the operators and from the model's error on whole networks.
+        error_ms: Standard error of that, from the operators, the model's error on whole networks and how far runs of
+            one network lie apart.
         overhead_ms: What is no operator's.
         shares: The operators, dearest first.
     """
@@ -73,11 +74,10 @@ def predict_network(network: Network, profile: AnyProfile) -> Prediction:
     latency = costs.mean * times
     error = costs.error * times
     total = correction.overhead_ms + float(latency.sum())
-    whole = np.nan_to_num(correction.error) * total
     shares = [
         OperatorShare(operator, counts[operator], float(ms), float(se), int(size))
         for operator, ms, se, size in zip(operators, latency, error, macs(rows) * times, strict=True)
     ]
     shares.sort(key=lambda share: -share.latency_ms)
-    spread = float(np.sqrt(np.square(error).sum() + whole**2))
+    spread = float(np.hypot(np.linalg.norm(error), correction.whole_error(total)))
     return Prediction(total, spread, correction.overhead_ms, tuple(shares))

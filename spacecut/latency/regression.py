@@ -12,13 +12,14 @@ from functools import cached_property
 
 import numpy as np
 
+from spacecut.latency.evidence import MAD
+
 __all__ = ["Posterior", "regress"]
 
 _ROUNDS = 60
 _SETTLED = 1e-4  # largest change of a prediction in the last round, in median latencies
 _LEAST = 0.05  # errors of networks faster than this share of the median count as a share of that
 _FREEDOM = 4.0  # degrees of freedom of Student's distribution
-_MAD = 1.4826  # median absolute deviation to standard deviation
 _OVERHEAD = 10.0  # prior standard deviation of the intercept, in median latencies: as good as none
 _WIDEST = 300  # directions of a group that are told apart
 
@@ -85,7 +86,7 @@ def regress(columns: np.ndarray, ms: np.ndarray, group: np.ndarray) -> Posterior
         freedom = max(len(ms) - float(known.sum()), 1.0)
         noise = float(np.sqrt(max((trust * np.square(error)).sum() / freedom, 1e-10)))
         left_out = error / np.maximum(1 - precision * spread, 0.05)
-        scale = max(_MAD * float(np.median(np.abs(left_out))), 1e-6)
+        scale = max(MAD * float(np.median(np.abs(left_out))), 1e-6)
         trust = (_FREEDOM + 1) / (_FREEDOM + np.square(left_out / scale))
         if before is not None and np.abs(predicted - before).max() < _SETTLED:
             break
