@@ -291,6 +291,25 @@ def test_what_is_prepared_once_is_counted_once(tmp_path, monkeypatch):
     assert chosen == {0.0: 7, 0.75: 16}  # 28 / 4 runs of 1 s; 28 / (0.75 + 4 * 0.25)
 
 
+def test_a_network_that_fails_takes_no_room_from_the_others(tmp_path, monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))  # 1 s a run
+    platform = get_platform("onnxruntime")
+    networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
+    bad = networks[1].key
+
+    def measure(self, network, nodes, protocol):
+        if network.key == bad:
+            raise MeasurementError("it cannot be run")
+        return Samples([1.0], {0: [1.0]}, [1.0], 1.0)
+
+    monkeypatch.setattr(Worker, "measure", measure)
+    store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
+    runs = Campaign(platform, store, QUICK).cover(networks, Budget(28.0, passes=3, repairs=0), lambda runs: True)
+    assert len({run.task.network for run in runs if run.error is None}) == 7  # (28 - 1) / 4 runs of 1 s, rounded up
+    assert {run.task.network for run in runs if run.error} == {bad}
+
+
 def test_no_further_pass_is_made_once_the_runs_will_do(tmp_path, monkeypatch):
     monkeypatch.setattr(Worker, "measure", lambda *_: Samples([1.0], {0: [1.0]}, [1.0], 1.0))
     platform = get_platform("onnxruntime")

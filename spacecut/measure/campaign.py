@@ -119,8 +119,9 @@ class Campaign:
                     run = self._run(task)
                     runs.append(run)
                     chosen.append(task)
-                    prepared += run.preparing
-                    spent += run.seconds - run.preparing
+                    once_only = run.seconds if run.error else run.preparing  # what failed is hardly begun again
+                    prepared += once_only
+                    spent += run.seconds - once_only
                 self._progress(prepared + spent, budget.seconds)
                 doubled = spent >= budget.seconds / 4 and not number & (number - 1)
                 if prepared + rounds * spent >= budget.seconds or (once and doubled and enough(runs)):
