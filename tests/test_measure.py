@@ -247,6 +247,11 @@ def test_what_the_passes_do_not_agree_on_is_measured_again(tmp_path, monkeypatch
     assert tasks[6].network == tasks[0].network
 
 
+def let_runs_take_a_second(monkeypatch):
+    clock = itertools.count()
+    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))
+
+
 def test_a_deterministic_platform_runs_each_network_once_and_more_of_them(tmp_path, monkeypatch):
     monkeypatch.setattr(Worker, "measure", lambda *_: Samples([1.0], {0: [1.0]}, [1.0]))
     platform = get_platform("onnxruntime")
@@ -264,8 +269,7 @@ def test_a_deterministic_platform_runs_each_network_once_and_more_of_them(tmp_pa
         assert len(runs) == expected
         assert {run.task.repeat for run in runs} == {0}
     assert not asked
-    clock = itertools.count()
-    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))  # 1 s a run
+    let_runs_take_a_second(monkeypatch)
     store = Store(str(tmp_path / "slow.sqlite"), platform_record(platform))
     runs = Campaign(platform, store, QUICK).cover(networks, Budget(20.0), enough)
     assert len(runs) == 16
@@ -273,8 +277,7 @@ def test_a_deterministic_platform_runs_each_network_once_and_more_of_them(tmp_pa
 
 
 def test_what_is_prepared_once_is_counted_once(tmp_path, monkeypatch):
-    clock = itertools.count()
-    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))  # 1 s a run
+    let_runs_take_a_second(monkeypatch)
     platform = get_platform("onnxruntime")
     networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
     chosen = {}
@@ -292,8 +295,7 @@ def test_what_is_prepared_once_is_counted_once(tmp_path, monkeypatch):
 
 
 def test_a_network_that_fails_takes_no_room_from_the_others(tmp_path, monkeypatch):
-    clock = itertools.count()
-    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: float(next(clock)))  # 1 s a run
+    let_runs_take_a_second(monkeypatch)
     platform = get_platform("onnxruntime")
     networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
     bad = networks[1].key

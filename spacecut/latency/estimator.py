@@ -16,8 +16,9 @@ import numpy as np
 from scipy.optimize import nnls
 
 from spacecut.errors import InputError
-from spacecut.latency.evidence import MAD, Evidence
+from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smooth, stepped, with_classes
+from spacecut.latency.robust import standard_deviation
 from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers
 
 __all__ = ["Costs", "estimate", "estimate_without"]
@@ -181,7 +182,7 @@ def _noise(seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarra
     again = count[seen] > 1
     if again.sum() >= _FEWEST:
         shrink = np.sqrt(1 - 1 / count[seen][again])  # deviations from a mean of n are too small by this
-        return max(float(MAD * np.median(deviation[again] / shrink)), 1e-3)
+        return max(standard_deviation(deviation[again] / shrink), 1e-3)
     passes = pass_error[np.isfinite(pass_error)]
     return max(float(np.median(passes)), 1e-3) if len(passes) else 0.05
 
@@ -211,7 +212,7 @@ def _form(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float
             best = score, residual, features
     assert best is not None
     _, residual, features = best
-    spread = float(np.sqrt(np.mean(np.square(residual))) if few else MAD * np.median(np.abs(residual)))
+    spread = float(np.sqrt(np.mean(np.square(residual)))) if few else standard_deviation(residual)
     averaged = noise**2 / float(np.median(count[measured]))
     misfit = np.sqrt(max(spread**2 - averaged, 0.01 * averaged, 1e-6))
     return features, float(misfit)

@@ -10,14 +10,12 @@ from operator import attrgetter
 
 import numpy as np
 
+from spacecut.latency.robust import standard_deviation
 from spacecut.measure import Run, quiet_runs
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode, macs
 
-__all__ = ["MAD", "Evidence", "gather", "whole_latencies"]
-
-MAD = 1.4826
-"""From the median absolute deviation to the standard deviation."""
+__all__ = ["Evidence", "gather", "whole_latencies"]
 
 
 @dataclass(frozen=True)
@@ -100,12 +98,17 @@ def whole_latencies(runs: Iterable[Run]) -> dict[str, list[float]]:
 
 def _undisturbed(runs: Iterable[Run], latency: Callable[[Run], float]) -> Iterator[Run]:
     """Of each network's successful runs, those that agree with the fastest."""
-    by_network: dict[str, list[Run]] = defaultdict(list)
+    for found in _by_network(runs).values():
+        yield from quiet_runs(found, latency)
+
+
+def _by_network(runs: Iterable[Run]) -> dict[str, list[Run]]:
+    """The successful runs of each network."""
+    result: dict[str, list[Run]] = defaultdict(list)
     for run in runs:
         if run.error is None:
-            by_network[run.task.network].append(run)
-    for found in by_network.values():
-        yield from quiet_runs(found, latency)
+            result[run.task.network].append(run)
+    return result
 
 
 def _by_carrier(network: Network, timed: Mapping[int, float]) -> dict[int, float]:
@@ -139,17 +142,14 @@ def _between_runs(runs: Iterable[Run], networks: Mapping[str, Network]) -> float
 
     Operators alone are so short that a run of theirs shows little of a drift; they count where there is nothing else.
     """
-    by_network: dict[str, list[float]] = defaultdict(list)
-    for run in runs:
-        if run.error is None:
-            by_network[run.task.network].append(run.low_ms)
-    again = {key: np.asarray(found) for key, found in by_network.items() if len(found) > 1}
+    low = {key: np.asarray([run.low_ms for run in found]) for key, found in _by_network(runs).items()}
+    again = {key: found for key, found in low.items() if len(found) > 1}
     again = {key: found for key, found in again.items() if len(networks[key].nodes) > 1} or again
     if not again:
         return 0.0
     # Deviations from the middle of n are too small by the root.
-    deviations = [np.abs(found / np.median(found) - 1) / np.sqrt(1 - 1 / len(found)) for found in again.values()]
-    return float(MAD * np.median(np.concatenate(deviations)))
+    deviations = [(found / np.median(found) - 1) / np.sqrt(1 - 1 / len(found)) for found in again.values()]
+    return standard_deviation(np.concatenate(deviations))
 
 
 def _spread(values: list[float]) -> float:

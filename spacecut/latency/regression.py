@@ -12,7 +12,7 @@ from functools import cached_property
 
 import numpy as np
 
-from spacecut.latency.evidence import MAD
+from spacecut.latency.robust import standard_deviation
 
 __all__ = ["Posterior", "regress"]
 
@@ -86,7 +86,7 @@ def regress(columns: np.ndarray, ms: np.ndarray, group: np.ndarray) -> Posterior
         freedom = max(len(ms) - float(known.sum()), 1.0)
         noise = float(np.sqrt(max((trust * np.square(error)).sum() / freedom, 1e-10)))
         left_out = error / np.maximum(1 - precision * spread, 0.05)
-        scale = max(MAD * float(np.median(np.abs(left_out))), 1e-6)
+        scale = max(standard_deviation(left_out), 1e-6)
         trust = (_FREEDOM + 1) / (_FREEDOM + np.square(left_out / scale))
         if before is not None and np.abs(predicted - before).max() < _SETTLED:
             break
