@@ -153,7 +153,7 @@ def test_campaign_resumes_from_the_store_and_measures_nothing_twice(tmp_path):
 
 
 def test_campaign_gives_up_when_everything_fails(tmp_path, monkeypatch):
-    def fail(self, network, nodes, protocol):
+    def fail(self, network, nodes, protocol, made):
         raise MeasurementError("the runtime is broken")
 
     monkeypatch.setattr(Worker, "measure", fail)
@@ -231,7 +231,7 @@ def test_a_mean_node_time_is_corrected_by_what_the_total_was_disturbed():
 def test_what_the_passes_do_not_agree_on_is_measured_again(tmp_path, monkeypatch):
     count = 0
 
-    def measure(self, network, nodes, protocol):
+    def measure(self, network, nodes, protocol, made):
         nonlocal count
         count += 1
         return Samples([1.5 if count == 1 else 1.0], {0: [1.0]}, [1.0], 1.0)
@@ -300,7 +300,7 @@ def test_a_network_that_fails_takes_no_room_from_the_others(tmp_path, monkeypatc
     networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
     bad = networks[1].key
 
-    def measure(self, network, nodes, protocol):
+    def measure(self, network, nodes, protocol, made):
         if network.key == bad:
             raise MeasurementError("it cannot be run")
         return Samples([1.0], {0: [1.0]}, [1.0], 1.0)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 
@@ -12,6 +12,7 @@ import numpy as np
 from spacecut.errors import MeasurementError
 from spacecut.measure.disturbance import quiet_reference, settled
 from spacecut.measure.machine import machine
+from spacecut.measure.makers import Made, Makers
 from spacecut.measure.plan import plan
 from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
@@ -82,6 +83,7 @@ class Campaign:
         self._protocol = protocol or Protocol()
         self._progress = progress or (lambda done, expected: None)
         self._worker = Worker(str(platform.name), platform.threads, platform.batch)
+        self._makers = Makers(platform)
         self._succeeded = store.succeeded()
         self._failures = 0
         self.measured = 0
@@ -112,8 +114,8 @@ class Campaign:
         rounds = 1 if once else budget.passes + 1  # the last one is for what has to be repeated
         prepared = spent = 0.0
         chosen: list[Task] = []
-        groups = plan(networks, self._platform.tells_node_times)
         try:
+            groups = self._makers.ahead(plan(networks, self._platform.tells_node_times), self._unknown)
             for number, group in enumerate(groups, 1):
                 for task in group:
                     run = self._run(task)
@@ -153,15 +155,23 @@ class Campaign:
                     self._progress(whole, max(budget.seconds, whole))
         finally:
             self._worker.close()
+            self._makers.close()
         if all(run.error for run in runs):
             raise MeasurementError(f"every measurement on {self._platform.name} failed; the last: {runs[-1].error}")
         return runs
 
-    def _run(self, task: Task) -> Run:
+    def _known(self, task: Task) -> Run | None:
         known = self._store.find(task)
-        if known is not None and known.error is None:
+        return known if known is not None and known.error is None else None
+
+    def _unknown(self, tasks: Iterable[Task]) -> Iterator[Network]:
+        """The networks of tasks that are still to be run."""
+        return (Network.parse(task.network) for task in tasks if self._known(task) is None)
+
+    def _run(self, task: Task) -> Run:
+        if known := self._known(task):
             return known
-        run = _measure(self._worker, task, self._protocol)
+        run = _measure(self._worker, task, self._protocol, self._makers.take(task.network))
         self._store.add(run)
         self.measured += 1
         if run.error is None:
@@ -224,21 +234,22 @@ def interleave(
     return runs
 
 
-def _measure(worker: Worker, task: Task, protocol: Protocol) -> Run:
+def _measure(worker: Worker, task: Task, protocol: Protocol, made: Made | None = None) -> Run:
     taken_at = datetime.now(UTC).isoformat(timespec="seconds")
+    ahead = made.seconds if made else 0.0
     start = time.perf_counter()
     try:
-        samples = worker.measure(Network.parse(task.network), task.nodes, protocol)
+        samples = worker.measure(Network.parse(task.network), task.nodes, protocol, made.folder if made else None)
     except MeasurementError as error:
-        return Run(task, taken_at, time.perf_counter() - start, error=str(error))
+        return Run(task, taken_at, ahead + time.perf_counter() - start, error=str(error))
     return Run(
         task,
         taken_at,
-        time.perf_counter() - start,
+        ahead + time.perf_counter() - start,
         tuple(round(value, 6) for value in samples.total_ms),
         {node: tuple(round(value, 6) for value in times) for node, times in samples.node_ms.items()},
         tuple(round(value, 6) for value in samples.watched_ms),
         round(samples.reference_ms, 6),
         clock_mhz=samples.clock_mhz,
-        preparing=samples.preparing,
+        preparing=ahead + samples.preparing,
     )

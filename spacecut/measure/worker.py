@@ -8,10 +8,12 @@ from __future__ import annotations
 import json
 import os
 import selectors
+import shutil
 import subprocess
 import sys
 import time
 from dataclasses import asdict, replace
+from pathlib import Path
 from types import TracebackType
 from typing import Any
 
@@ -28,7 +30,7 @@ _LAST_WORDS = 300
 
 
 class Worker:
-    """Runs networks on one platform in another process, which is started anew after a crash.
+    """Runs networks on one platform, or makes their models, in another process, which is started anew after a crash.
 
     Args:
         platform: Platform name.
@@ -48,19 +50,40 @@ class Worker:
     ) -> None:
         self.close()
 
-    def measure(self, network: Network, nodes: bool, protocol: Protocol) -> Samples:
+    def measure(self, network: Network, nodes: bool, protocol: Protocol, made: Path | None = None) -> Samples:
         """Load and time a network.
+
+        Args:
+            network: What to run.
+            nodes: Time each node too.
+            protocol: The rules.
+            made: The folder that :meth:`make` wrote the network's model to, in another worker.
 
         Raises:
             MeasurementError: It could not be built, loaded or run, the worker died, or it took too long.
         """
-        if self._process is None or self._process.poll() is not None:
-            self._start()
-        answer = self._ask({"network": network.key, "nodes": nodes, "protocol": asdict(protocol)}, protocol.timeout)
+        request = {"network": network.key, "nodes": nodes, "protocol": asdict(protocol), "made": made and str(made)}
+        start = time.perf_counter()
+        self._start()
+        starting = time.perf_counter() - start
+        answer = self._answer(request, protocol.timeout)
+        nodes_ms = {int(node): times for node, times in answer["node_ms"].items()}
+        return Samples(**{**answer, "node_ms": nodes_ms, "preparing": starting + answer["preparing"]})
+
+    def make(self, network: Network, folder: Path) -> None:
+        """Make a network's model, and write it to a new folder.
+
+        Raises:
+            MeasurementError: It could not be built, the worker died, or it took too long.
+        """
+        self._start()
+        self._answer({"network": network.key, "folder": str(folder)}, Protocol().timeout)
+
+    def _answer(self, request: dict[str, Any], timeout: float) -> dict[str, Any]:
+        answer = self._ask(request, timeout)
         if "error" in answer:
             raise MeasurementError(answer["error"])
-        nodes_ms = {int(node): times for node, times in answer["node_ms"].items()}
-        return Samples(**{**answer, "node_ms": nodes_ms})
+        return answer
 
     def close(self) -> None:
         """End the process."""
@@ -73,6 +96,9 @@ class Worker:
             self._process = None
 
     def _start(self) -> None:
+        """Start the process, unless it runs."""
+        if self._process is not None and self._process.poll() is None:
+            return
         self.close()
         environment = {**os.environ, "OMP_NUM_THREADS": str(self._setup["threads"]), "PYTHONUNBUFFERED": "1"}
         self._process = subprocess.Popen(
@@ -146,6 +172,35 @@ class _Reference:
         return max(before, self._before)
 
 
+class _Measuring:
+    """What a worker that measures has from the first time on."""
+
+    def __init__(self, platform: Platform, threads: int) -> None:
+        if not platform.deterministic:  # nothing else on the core changes what it says
+            _pin(threads)
+        self._platform = platform
+        self._reference = _Reference(platform)
+        self._programs = Programs(platform)
+
+    def measure(self, network: Network, nodes: bool, protocol: Protocol, made: Path | None, start: float) -> Samples:
+        """Prepare, load and time a network; what was done since ``start``, by the clock, is prepared too."""
+        platform = self._platform
+        if made is not None:
+            platform.keep(network, platform.read(made))
+            shutil.rmtree(made)
+        platform.prepare(network)
+        prepared = time.perf_counter()
+        with self._programs.opened(network, nodes) as (program, kept):
+            loaded = time.perf_counter()
+            if platform.deterministic:
+                samples = time_program(program, ONCE, nodes)
+            else:
+                samples = time_program(program, protocol, nodes, 0.0 if kept else loaded - prepared)
+            clock = platform.clock_mhz()
+        preparing = (loaded if kept else prepared) - start
+        return replace(samples, reference_ms=self._reference.beside(), clock_mhz=clock, preparing=preparing)
+
+
 def _serve() -> None:
     # What runtimes print must not mix with the answers: those get the real standard output to themselves.
     answers = os.fdopen(os.dup(1), "w")
@@ -158,31 +213,32 @@ def _serve() -> None:
     setup = json.loads(sys.stdin.readline())
     try:
         platform = get_platform(setup["platform"], setup["threads"], setup["batch"])
-        if not platform.deterministic:  # nothing else on the core changes what it says
-            _pin(setup["threads"])
     except (SpacecutError, OSError) as error:
         answer({"error": str(error)})
         return
-    reference, programs = _Reference(platform), Programs(platform)
+    measuring: _Measuring | None = None
     answer({})
     for line in sys.stdin:
         request = json.loads(line)
         try:
-            network, protocol = Network.parse(request["network"]), Protocol(**request["protocol"])
-            start = time.perf_counter()
-            platform.prepare(network)
-            prepared = time.perf_counter()
-            with programs.opened(network, request["nodes"]) as (program, kept):
-                loaded = time.perf_counter()
-                if platform.deterministic:
-                    samples = time_program(program, ONCE, request["nodes"])
-                else:
-                    samples = time_program(program, protocol, request["nodes"], 0.0 if kept else loaded - prepared)
-                clock = platform.clock_mhz()
-            preparing = (loaded if kept else prepared) - start
-            answer(asdict(replace(samples, reference_ms=reference.beside(), clock_mhz=clock, preparing=preparing)))
+            network = Network.parse(request["network"])
+            if "folder" in request:
+                _make(platform, network, Path(request["folder"]))
+                answer({})
+            else:
+                start = time.perf_counter()
+                measuring = measuring or _Measuring(platform, setup["threads"])
+                protocol, made = Protocol(**request["protocol"]), request["made"] and Path(request["made"])
+                answer(asdict(measuring.measure(network, request["nodes"], protocol, made, start)))
         except Exception as error:  # whatever a runtime raises is a failed measurement, to be recorded
             answer({"error": f"{type(error).__name__}: {' '.join(str(error).split())[:_LAST_WORDS]}"})
+
+
+def _make(platform: Platform, network: Network, folder: Path) -> None:
+    platform.check(network)
+    model = platform.build(network)
+    folder.mkdir()
+    platform.write(model, folder)
 
 
 if __name__ == "__main__":

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from functools import lru_cache
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import numpy as np
@@ -22,6 +23,7 @@ __all__ = ["OpenVino"]
 
 # The capabilities of a CPU say which precisions it can really run: a hint alone is accepted, and then emulated.
 _PRECISIONS = {"FP32": "fp32", "INT8": "int8"}
+_GRAPH, _WEIGHTS = "model.xml", "model.bin"
 _QUANTISES = "/fq_"  # in the name of what NNCF puts in
 
 
@@ -54,6 +56,15 @@ class OpenVino(Platform):
         model = _core().read_model(build_onnx(network, self.batch))
         chosen = self.in_int8(network)
         return quantised_openvino(model, samples, chosen, correct_biases) if chosen else model
+
+    def write(self, model: openvino.Model, folder: Path) -> None:
+        import openvino
+
+        openvino.serialize(model, folder / _GRAPH, folder / _WEIGHTS)
+
+    def read(self, folder: Path) -> openvino.Model:
+        # As bytes, so that the files may go.
+        return _core().read_model((folder / _GRAPH).read_bytes(), (folder / _WEIGHTS).read_bytes())
 
     def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:
         model = self._built(network, self.batches(calibration), correct_biases=True)

@@ -6,8 +6,8 @@ import re
 from abc import ABC, abstractmethod
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
-from functools import lru_cache
 from importlib import metadata
+from pathlib import Path
 from typing import Any, ClassVar
 
 import numpy as np
@@ -18,6 +18,7 @@ from spacecut.operators import Network
 __all__ = ["Platform", "PlatformName", "Program", "Status", "not_importable"]
 
 _KEPT = 512  # models
+_FILE = "model"
 
 _NAME = re.compile(r"(?P<runtime>[a-z][a-z0-9-]*)(/(?P<device>[a-z0-9.-]+))?(:(?P<precision>[a-z0-9]+))?")
 
@@ -150,7 +151,7 @@ class Platform(ABC):
         if self.precision == "int8" and self.quantiser:
             self.version += f" with {self.quantiser} {metadata.version(self.quantiser)}"
         self._lacking = status.lacking
-        self._kept = lru_cache(_KEPT)(self.build)
+        self._kept: dict[Network, Any] = {}
 
     @classmethod
     @abstractmethod
@@ -162,9 +163,23 @@ class Platform(ABC):
         return network
 
     def model(self, network: Network) -> Any:
-        """What :meth:`build` makes; the latest ones with int8 are kept for further runs, since quantising is slow."""
+        """What :meth:`build` makes; the latest ones that are slow to make are kept for further runs.
+
+        Raises:
+            InputError, PlatformUnavailable: As :meth:`check`.
+        """
         self.check(network)
-        return self._kept(network) if self._keeps(network) else self.build(network)
+        if not self.slow_to_build(network):
+            return self.build(network)
+        if network not in self._kept:
+            self.keep(network, self.build(network))
+        return self._kept[network]
+
+    def keep(self, network: Network, model: Any) -> None:
+        """Take a network's model for further runs, as :meth:`read` gave it."""
+        self._kept[network] = model
+        if len(self._kept) > _KEPT:
+            del self._kept[next(iter(self._kept))]
 
     def prepare(self, network: Network) -> None:
         """Make beforehand what is slow to make and need not be made again for further runs; called before a load.
@@ -173,8 +188,25 @@ class Platform(ABC):
             InputError, PlatformUnavailable: As :meth:`check`.
         """
         self.check(network)
-        if self._keeps(network):
-            self._kept(network)
+        if self.slow_to_build(network):
+            self.model(network)
+
+    def slow_to_build(self, network: Network) -> bool:
+        """Whether a network's model takes so long to make that it is made but once: quantising is slow."""
+        return bool(self.in_int8(network)) and not self.deterministic
+
+    def write(self, model: Any, folder: Path) -> None:
+        """Write what :meth:`build` made, bytes unless a platform says otherwise, for :meth:`read` in another process.
+
+        Args:
+            model: The model.
+            folder: An empty one.
+        """
+        (folder / _FILE).write_bytes(model)
+
+    def read(self, folder: Path) -> Any:
+        """The model that :meth:`write` wrote."""
+        return (folder / _FILE).read_bytes()
 
     def check(self, network: Network) -> None:
         """Refuse a network with operators in a precision of their own where they cannot be.
@@ -209,9 +241,6 @@ class Platform(ABC):
     def mixed(self, network: Network) -> bool:
         """Whether some nodes of a network are to be in int8 and others not."""
         return 0 < len(self.in_int8(network)) < len(network.nodes)
-
-    def _keeps(self, network: Network) -> bool:
-        return bool(self.in_int8(network)) and not self.deterministic
 
     @abstractmethod
     def load(self, network: Network, nodes: bool = False) -> Program:

@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from pathlib import Path
 
 import pytest
 
@@ -164,6 +165,18 @@ class PlatformContract:
         assert all(value > 0 for value in samples.total_ms)
         assert bool(samples.node_ms) == platform.tells_node_times
         json.dumps(samples.total_ms, allow_nan=False)
+
+    def test_measures_a_model_that_another_worker_made(self, platform: Platform, tmp_path: Path) -> None:
+        """What is slow to make can be made while nothing is measured; what is done with is removed."""
+        if not platform.slow_to_build(_residual()):
+            return
+        folder = tmp_path / "made"
+        with Worker(self.platform_name) as maker, Worker(self.platform_name) as worker:
+            maker.make(_residual(), folder)
+            samples = worker.measure(_residual(), platform.tells_node_times, _QUICK, folder)
+        assert all(value > 0 for value in samples.total_ms)
+        assert bool(samples.node_ms) == platform.tells_node_times
+        assert not folder.exists()
 
     def test_a_deterministic_platform_repeats_itself(self, platform: Platform) -> None:
         """What declares that one run tells all gives the same milliseconds again."""
