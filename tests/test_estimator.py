@@ -218,6 +218,21 @@ def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
     assert np.mean((low <= measured) & (measured <= high)) > 0.85
 
 
+def test_what_networks_tell_of_an_operator_is_in_its_cost() -> None:
+    """Alone, each operator is seen 5 % off; together they are seen as they are."""
+    workload = expand(simulated_space(last=32, step=8))
+    generator = np.random.default_rng(0)
+    networks = [workload.network(row) for row in covering_sample(workload.space, 120)]
+    runs = [simulated_run(network, False, generator, noise=0.0) for network in networks]
+    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
+        alone = simulated_ms(operator) * np.exp(0.05 * generator.normal())
+        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, (alone,)))
+    model = fit_latency_model(workload, gather(runs))
+    held = workload.space.sample(60, seed=5)
+    truth = [OVERHEAD + SCALE * sum(map(simulated_ms, workload.network(row).operators)) for row in held]
+    assert np.median(np.abs(model.predict(held) / truth - 1)) < 0.002
+
+
 def test_how_far_runs_of_a_network_lie_apart_is_in_the_interval() -> None:
     """On a SIMULATED machine that is faster in one pass than in another, by 1 % in standard deviation."""
     workload, _ = simulated_campaign()

@@ -107,3 +107,20 @@ def test_what_was_never_converted_as_often_costs_about_as_much_as_where_it_was_c
     costs = estimate(gather(runs), encode(asked))
     assert costs.mean.tolist() == pytest.approx([1.0, 2.0, 2.0, 1.0, 1.5, 1.5])
     assert costs.measured.tolist() == [1, 2, 0, 1, 1, 0]
+
+
+def test_a_convolution_that_was_never_summed_so_costs_what_it_costs_where_it_was_summed_most_like_it() -> None:
+    pair = Operator("add", 4, 6, 6, 4, inputs=2)
+    networks = [((CONV, (-1,)), (RELU, (0,))), ((RELU, (-1,)), (CONV, (0,)), (CONV, (0,)), (pair, (1, 2)))]
+    runs = []
+    for wired, times in zip(networks, ([2.0, 1.0], [1.0, 3.0, 3.0, 0.0]), strict=True):
+        key = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs in wired), len(wired) - 1).key
+        told = {place: (ms, ms) for place, ms in enumerate(times)}
+        runs.append(Run(Task(key, True, 0), "", 1.0, (5.0,), told, (5.0,)))
+    asked = [dataclasses.replace(CONV, summed=n, beside=m) for n, m in ((0, 0), (1, 0), (1, 1), (2, 0))]
+    costs = estimate(gather(runs), encode(asked))
+    assert costs.mean.tolist() == pytest.approx([2.0, 3.0, 3.0, 3.0])
+    assert costs.error[1] == costs.error[2]  # nothing else would be known of it
+    alone = estimate(gather([Run(Task(Network.single(CONV).key, False, 0), "", 1.0, (1.5,))]), encode(asked))
+    assert alone.mean.tolist() == [1.5] * 4
+    assert len(set(alone.error)) == 1

@@ -274,6 +274,37 @@ def test_what_only_one_activation_or_sum_reads_may_be_fused_with_it() -> None:
     assert Network.single(network.operators[1]) == Network.single(relu)
 
 
+def test_how_a_convolution_is_summed_is_told_where_only_a_sum_reads_it() -> None:
+    plain, activated = Operator("conv2d", 4, 6, 6, 4), Operator("conv2d", 4, 6, 6, 4, activation="relu")
+    eight, pool = Operator("conv2d", 4, 6, 6, 4, precision="int8"), Operator("avg_pool2d", 4, 6, 6, 4, kernel=3)
+    relu = Operator("activation", 4, 6, 6, 4, activation="relu")
+    single, pair, triple = (Operator("add", 4, 6, 6, 4, inputs=count) for count in (1, 2, 3))
+    wired = [
+        (plain, (INPUT,), 0, 0),  # two sums read it
+        (plain, (0,), 2, 1),
+        (depthwise := Operator("depthwise_conv2d", 4, 6, 6, 4, kernel=3), (0,), 2, 1),
+        (triple, (0, 1, 2), 0, 0),
+        (plain, (3,), 1, 0),
+        (pair, (0, 4), 0, 0),
+        (plain, (5,), 1, 0),
+        (activated, (5,), 0, 0),
+        (pair, (6, 7), 0, 0),
+        (plain, (8,), 0, 0),  # an activation reads it
+        (relu, (9,), 0, 0),
+        (eight, (10,), 0, 0),  # the sum is of another precision
+        (pool, (10,), 0, 0),
+        (pair, (11, 12), 0, 0),
+        (plain, (13,), 0, 0),  # nothing else is summed
+        (single, (14,), 0, 0),
+        (plain, (15,), 0, 0),
+    ]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, *_ in wired), len(wired) - 1)
+    found = [(operator.summed, operator.beside) for operator in network.operators]
+    assert found == [(summed, beside) for _, _, summed, beside in wired]
+    assert Network.single(network.operators[2]) == Network.single(depthwise)
+    assert [Operator.parse(str(operator)) for operator in network.operators] == list(network.operators)
+
+
 def test_what_does_again_what_an_earlier_one_does_is_its_twin() -> None:
     pool, wide = (Operator("avg_pool2d", 4, 6, 6, 4, kernel=kernel) for kernel in (3, 5))
     convolution, relu = Operator("conv2d", 4, 6, 6, 4), Operator("activation", 4, 6, 6, 4, activation="relu")

@@ -13,7 +13,18 @@ FINDINGS = {"channels": 1, "operators": 2, "activations": 3, "kernels": 4, "prec
 """Which finding of the study (Tang et al., MLSys 2021) drops a candidate that differs from a better one in this."""
 _COLUMNS = {
     "channels": ("in_channels", "out_channels", "groups", "reduced"),
-    "operators": ("kind", "inputs", "fusable", "exclusive", "twin", "height", "width", "stride"),
+    "operators": (
+        "kind",
+        "inputs",
+        "fusable",
+        "exclusive",
+        "twin",
+        "summed",
+        "beside",
+        "height",
+        "width",
+        "stride",
+    ),
     "activations": ("activation",),
     "kernels": ("kernel",),
     "precisions": ("precision", "conversions"),

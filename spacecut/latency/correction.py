@@ -23,9 +23,9 @@ import numpy as np
 from scipy.linalg import cho_factor, cho_solve, eigh
 from scipy.optimize import minimize
 
-from spacecut.latency.estimator import Costs, estimate_without
+from spacecut.latency.estimator import Costs, estimate_without, summed_as_measured
 from spacecut.latency.evidence import Evidence
-from spacecut.operators import Network, Operator
+from spacecut.operators import Network
 from spacecut.operators.operator import COLUMNS, encode, family_numbers
 
 __all__ = ["Correction", "corrected_costs", "held_out_error"]
@@ -39,6 +39,7 @@ _SCALES = {"overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0
 """Where the search for the prior standard deviations starts; of the median network for ``overhead`` and, divided by
 its operators, ``call``; else relative."""
 _FLOOR_MS = 1e-3  # no network is timed better than to a microsecond
+_NOTHING_MS = 1e-4  # what takes no longer was done together with another operator, and is no call of its own
 _LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
 _SPREAD = 1.5  # the logarithms of those scales are themselves normal about the start, with this standard deviation
 
@@ -83,8 +84,8 @@ def held_out_error(evidence: Evidence) -> float:
 
 def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[Costs, Correction]:
     networks = _whole_networks(evidence)
-    theirs = list(dict.fromkeys(operator for network, _ in networks for operator in network.operators))
-    rows = np.concatenate([encode(theirs), wanted])
+    theirs, counts = _operator_counts(evidence, networks)
+    rows = np.concatenate([theirs, summed_as_measured(evidence.rows, wanted)])
     positions = {key: number for number, key in enumerate(evidence.totals)}
     place = np.asarray([positions[network.key] for network, _ in networks], dtype=np.int64)
     fold = np.random.default_rng(0).permutation(len(networks)) % _FOLDS
@@ -92,13 +93,15 @@ def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[
     costs, *without = estimate_without(evidence, rows, parts)
     if not networks:
         return costs, Correction(0.0, float("nan"), 0, evidence.repeat_error)
-    seen, ours = slice(len(theirs)), slice(len(theirs), None)
+    seen = slice(len(theirs))
+    _, first, number = np.unique(rows, axis=0, return_index=True, return_inverse=True)
+    ours = first[number.ravel()][len(theirs) :]  # what networks have is asked for as theirs, with what they told of it
     by_all = _of_networks([costs], seen)
     by_others = _of_networks([without[number] for number in fold], seen)
     alone = all(len(network.nodes) == 1 for network, _ in networks)
     told = by_all if evidence.exact or alone else by_others
     judged = by_others if held_out or not costs.measured[ours].all() else by_all
-    counted = _Counted(_counts(networks, theirs), np.asarray([ms for _, ms in networks]))
+    counted = _Counted(counts, np.asarray([ms for _, ms in networks]))
     mean, error, overhead, wrong = _correct(rows, costs, counted, told, judged)
     correction = Correction(overhead, wrong, len(networks), evidence.repeat_error)
     return Costs(mean[ours], error[ours], costs.measured[ours]), correction
@@ -112,13 +115,16 @@ class _Counted:
     measured: np.ndarray
 
 
-def _counts(networks: Sequence[tuple[Network, float]], operators: Sequence[Operator]) -> np.ndarray:
-    number = {operator: number for number, operator in enumerate(operators)}
-    counts = np.zeros((len(networks), len(operators)))
+def _operator_counts(evidence: Evidence, networks: Sequence[tuple[Network, float]]) -> tuple[np.ndarray, np.ndarray]:
+    """The distinct operators of networks as rows, and how often each network has each, ``[networks, operators]``."""
+    operators = list(dict.fromkeys(operator for network, _ in networks for operator in network.operators))
+    rows, place = np.unique(summed_as_measured(evidence.rows, encode(operators)), axis=0, return_inverse=True)
+    number = dict(zip(operators, place.ravel(), strict=True))
+    counts = np.zeros((len(networks), len(rows)))
     for row, (network, _) in zip(counts, networks, strict=True):
         for operator, count in Counter(network.operators).items():
-            row[number[operator]] = count
-    return counts
+            row[number[operator]] += count
+    return rows, counts
 
 
 def _of_networks(costs: Sequence[Costs], seen: slice) -> Costs:
@@ -257,12 +263,13 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray
     typical = typical / np.maximum(np.bincount(family[:seen], minlength=family.max() + 1), 1)
     known = np.isin(family, family[:seen])
     growth = np.where(known, logarithm - typical[family], 0.0)
-    columns, groups = [np.ones(len(rows)), mean, mean * growth], ["call", "all", "growth"]
+    calls = (mean > _NOTHING_MS) * 1.0
+    columns, groups = [calls, mean, mean * growth], ["call", "all", "growth"]
     if rows[:seen, _CONVERSIONS].any():  # each is a call of its own
         columns.append(rows[:, _CONVERSIONS] * 1.0)
         groups.append("call")
     for kind in np.unique(kinds[:seen]):
-        columns += [(kinds == kind) * 1.0, mean * (kinds == kind)]
+        columns += [calls * (kinds == kind), mean * (kinds == kind)]
         groups += ["call", "kind"]
     for number in np.unique(family[:seen]):
         columns.append(mean * (family == number))

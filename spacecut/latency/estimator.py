@@ -21,7 +21,7 @@ from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smoo
 from spacecut.latency.robust import standard_deviation
 from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers
 
-__all__ = ["Costs", "estimate", "estimate_without"]
+__all__ = ["Costs", "estimate", "estimate_without", "summed_as_measured"]
 
 _FOLDS = 4
 _FEWEST = 8  # distinct operators for a choice of features by cross-validation
@@ -32,6 +32,7 @@ _ROUNDING = 1e-9  # relative errors of so little are no errors
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
 _CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
+_SUMMED = [COLUMNS.index(name) for name in ("summed", "beside")]
 _FUSABLE = CONTEXT.index("fusable")
 _TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 
@@ -55,7 +56,8 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
     """Costs of the operators in the rows ``wanted``.
 
     What may be fused with its neighbour, and was only ever measured alone, costs anything up to what it costs alone.
-    What has to be converted for more readers, or for fewer, than was ever measured, costs about the same.
+    What has to be converted for more readers, or for fewer, than was ever measured, costs about the same. A convolution
+    that is summed with other values than any like it was costs the same.
 
     Raises:
         InputError: An operator belongs to a family of which nothing was measured; it is named.
@@ -76,6 +78,7 @@ def estimate_without(evidence: Evidence, wanted: np.ndarray, left_out: Sequence[
         InputError: An operator belongs to a family of which nothing was measured; it is named.
     """
     known_families = family_columns(evidence.rows)
+    wanted = summed_as_measured(evidence.rows, wanted)
     family = family_numbers(wanted)
     mean, error = np.empty((2, 1 + len(left_out), len(wanted)))
     measured = np.zeros((1 + len(left_out), len(wanted)), dtype=np.int64)
@@ -105,21 +108,42 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Raises:
         InputError: None was measured.
     """
-    alike = (_without_context(known) == _without_context(rows[:1])).all(axis=1)
+    alike = (_family_without(_CONTEXT, known) == _family_without(_CONTEXT, rows[:1])).all(axis=1)
     context, found = rows[0, _CONTEXT], known[alike][:, _CONTEXT]
     found = found[np.isin(found[:, _FUSABLE], (0, context[_FUSABLE]))]
     if not len(found):
         raise InputError(f"nothing was measured of the operator {decode(rows[0])} or any like it")
-    fusable, exclusive, conversions, twin = np.abs(found - context).T
     result = rows.copy()
-    result[:, _CONTEXT] = found[np.lexsort((conversions, twin, exclusive, fusable))[0]]
+    result[:, _CONTEXT] = _nearest(found, context)
     return result
 
 
-def _without_context(rows: np.ndarray) -> np.ndarray:
-    """The columns that tell families apart, whatever the network around."""
+def summed_as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
+    """The same operators, but convolutions that are summed as none of their family was when measured as the nearest is.
+
+    What they take for that is little, and where operators only ever run alone, nothing tells.
+    """
+    result = rows.copy()
+    families, plain = family_columns(known), _family_without(_SUMMED, known)
+    family = family_numbers(rows)
+    for number in range(family.max(initial=-1) + 1):
+        asked = np.flatnonzero(family == number)
+        first = rows[asked[:1]]
+        found = known[(plain == _family_without(_SUMMED, first)).all(axis=1)][:, _SUMMED]
+        if len(found) and not (families == family_columns(first)).all(axis=1).any():
+            result[asked[:, None], _SUMMED] = _nearest(found, first[0, _SUMMED])
+    return result
+
+
+def _nearest(found: np.ndarray, context: np.ndarray) -> np.ndarray:
+    """The one of the contexts ``[found, columns]`` that is nearest to another in its first column, then the next."""
+    return np.asarray(found[np.lexsort(np.abs(found - context).T[::-1])[0]])
+
+
+def _family_without(columns: Sequence[int], rows: np.ndarray) -> np.ndarray:
+    """The columns that tell families apart, without those that some of these columns tell."""
     rows = rows.copy()
-    rows[:, _CONTEXT] = 0
+    rows[:, columns] = 0
     return family_columns(rows)
 
 

@@ -7,11 +7,9 @@ the operators; here it is only found out how many readers there are to convert f
 
 from __future__ import annotations
 
-from collections.abc import Sequence
-
 import numpy as np
 
-from spacecut.operators.reading import reads
+from spacecut.operators.reading import Wiring, reads
 from spacecut.space.layers import PRECISIONS
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import Layer
@@ -24,26 +22,18 @@ def own_precision(layer: Layer) -> Table:
     return combine(lambda word: word != PRECISIONS[0], layer.fields.get("precision", constant(PRECISIONS[0])))
 
 
-def converted_reads(
-    layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table], passed: Sequence[Sequence[Table]]
-) -> list[Table]:
-    """For each layer, how many times operators of another precision read its value.
+def converted_reads(wiring: Wiring) -> list[Table]:
+    """For each layer of a space, how many times operators of another precision read its value.
 
     Where that depends on too many choices at once, none are counted; a concrete network counts them all the same.
-
-    Args:
-        layers: The layers of a space.
-        there: Whether each layer holds an operator; where not, it passes an input on.
-        live: Whether each layer's value reaches the output.
-        passed: What each layer passes on, as :func:`~spacecut.operators.reading.passed_on` has it.
     """
     nothing = constant(np.int64(0))
-    own = [own_precision(layer) for layer in layers]
+    own = [own_precision(layer) for layer in wiring.layers]
     if not any(table.values.any() for table in own):
-        return [nothing] * len(layers)
-    counted = [combine(np.logical_and, on, table).reduced() for on, table in zip(there, own, strict=True)]
-    others = [combine(lambda on, o: on & ~o, on, table).reduced() for on, table in zip(there, own, strict=True)]
-    alike, unlike = (reads(layers, which, live, passed, output=0, otherwise=0) for which in (others, counted))
+        return [nothing] * len(own)
+    counted = [combine(np.logical_and, on, table).reduced() for on, table in zip(wiring.there, own, strict=True)]
+    others = [combine(lambda on, o: on & ~o, on, table).reduced() for on, table in zip(wiring.there, own, strict=True)]
+    alike, unlike = (reads(wiring, which, output=0, otherwise=0) for which in (others, counted))
     return [
         held(nothing, np.where, table, plain, special).reduced()
         for table, plain, special in zip(own, alike, unlike, strict=True)

@@ -1,82 +1,138 @@
-"""Which activations and sums a runtime may do together with what they read.
+"""Which operators a runtime may do together: convolutions with the activations and sums that read them.
 
 A convolution whose output is read once, by an activation or a sum of its precision, is often computed together with it,
-and the reader then costs nothing of its own. A sum may have to be written over its other input for that, which must
-then be read once too. Whether a runtime does so is measured; here it is only found out where it could.
+and the reader then costs nothing of its own; what it adds may be the convolution's to pay for. A sum may have to be
+written over its other input for that, which must then be read once too. Whether a runtime does so is measured; here it
+is only found out where it could.
 """
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from spacecut.operators.conversions import own_precision
 from spacecut.operators.operator import FUSABLE, fuses
-from spacecut.operators.reading import reads
+from spacecut.operators.reading import Wiring, reads
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
-__all__ = ["fusable_inputs"]
+__all__ = ["fusions"]
 
 _NO, _NONE = constant(False), constant(np.int64(0))
 
 
-def fusable_inputs(
-    layers: Sequence[Layer],
-    there: Sequence[Table],
-    live: Sequence[Table],
-    passed: Sequence[Sequence[Table]],
-    twin: Sequence[Table],
-) -> tuple[list[Table], list[Table]]:
-    """For each layer that is an activation or a sum, how many of its inputs only it reads.
-
-    Those that are convolutions are counted first, and then those that are other operators.
+def fusions(wiring: Wiring, twin: Sequence[Table], summed: Sequence[Table]) -> list[list[Table]]:
+    """What each layer of a space may be done together with.
 
     Args:
-        layers: The layers of a space.
-        there: Whether each layer holds an operator; where not, it passes an input on.
-        live: Whether each layer's value reaches the output.
-        passed: What each layer passes on, as :func:`~spacecut.operators.reading.passed_on` has it.
+        wiring: Of the space.
         twin: Whether each layer does what an earlier one does to the same value; both read it once.
+        summed: How many values each layer sums.
+
+    Returns:
+        For an activation or a sum, how many of its inputs only it reads: those that are convolutions, and then those
+        that are other operators. For a convolution that only a sum reads, how many other values that adds, and how
+        many of those are such convolutions. (See :class:`~spacecut.operators.Operator`.)
     """
+    layers, there = wiring.layers, wiring.there
     reading = [
         combine(lambda on, again: on & ~again, on, again).reduced() for on, again in zip(there, twin, strict=True)
     ]
-    readers = reads(layers, reading, live, passed, output=1, otherwise=2)
-    convolution: list[Table] = []
-    alone: list[Table] = []
-    special: list[Table] = []
-    fusable: list[Table] = []
-    exclusive: list[Table] = []
-    for position, layer in enumerate(layers):
-        activation = layer.fields.get("activation", constant("none"))
-        plain = Table(
-            activation.scope, np.vectorize(lambda word, kind=layer.kind: fuses(kind, word))(activation.values)
-        )
-        precision = own_precision(layer)
-        made = combine(np.logical_and, there[position], plain)
-        own = combine(np.logical_and, there[position], precision)
-        once = held(_NO, lambda on, n: on & (n == 1), there[position], readers[position])
-        fused = single = _NONE
-        for source, passes in zip(layer.inputs, passed[position], strict=True):
+    readers = reads(wiring, reading, output=1, otherwise=2)
+    plain = [combine(np.logical_and, on, _plain(layer)) for layer, on in zip(layers, there, strict=True)]
+    once = [held(_NO, lambda on, n: on & (n == 1), on, n) for on, n in zip(there, readers, strict=True)]
+    special = [combine(np.logical_and, on, own_precision(layer)) for layer, on in zip(layers, there, strict=True)]
+    values = _Values(layers, *(_through(wiring, own) for own in (plain, once, special)))
+    taken = [values.taken_by(layer) for layer in layers]
+    fusable, exclusive = (
+        [_count(layer, its, values.plain, wanted) for layer, its in zip(layers, taken, strict=True)]
+        for wanted in (True, False)
+    )
+    more, beside = (
+        [held(_NONE, np.multiply, told, on).reduced() for told, on in zip(found, plain, strict=True)]
+        for found in (_of_its_sum(wiring, taken, counts) for counts in (summed, fusable))
+    )
+    return [fusable, exclusive, more, beside]
+
+
+@dataclass(frozen=True)
+class _Values:
+    """What holds of each layer's value, be it of an operator of its own or passed on.
+
+    Attributes:
+        layers: The layers.
+        plain: A convolution gives it that may be done together with what reads it.
+        once: It is read once.
+        special: It is of a precision that is not the platform's.
+    """
+
+    layers: Sequence[Layer]
+    plain: Sequence[Table]
+    once: Sequence[Table]
+    special: Sequence[Table]
+
+    def taken_by(self, layer: Layer) -> dict[int, Table]:
+        """For each input of an activation or sum, whether nothing else reads it and it is of the same precision."""
+        if layer.kind not in FUSABLE:
+            return {}
+        own = own_precision(layer)
+        return {
+            source: held(
+                _NO,
+                lambda once, zero, its, mine: once & ~zero & (its == mine),
+                self.once[source], self.layers[source].zero, self.special[source], own,
+            )
+            for source in layer.inputs if source != NETWORK_INPUT
+        }  # fmt: skip
+
+
+def _count(layer: Layer, taken: Mapping[int, Table], plain: Sequence[Table], wanted: bool) -> Table:
+    """How many inputs of a layer only it reads, of those that are such convolutions or of those that are not."""
+    count = _NONE
+    for source in layer.inputs:
+        if source in taken:
+            count = held(
+                count, lambda n, on, its: n + (on & (its == wanted)), count, taken[source], plain[source]
+            ).reduced()  # fmt: skip
+    return count
+
+
+def _of_its_sum(wiring: Wiring, taken: Sequence[Mapping[int, Table]], counts: Sequence[Table]) -> list[Table]:
+    """For each layer's value that only a sum reads, what that counts besides it; else 0."""
+    layers, live = wiring.layers, wiring.live
+    found = [_NONE] * len(layers)
+    for position in range(len(layers) - 1, -1, -1):
+        layer = layers[position]
+        here = held(_NO, np.logical_and, wiring.there[position], live[position])
+        for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
             if source == NETWORK_INPUT:
                 continue
-            made, once, own = (
-                held(_NO, lambda m, on, other: m | (on & other), mine, passes, theirs[source]).reduced()
-                for mine, theirs in ((made, convolution), (once, alone), (own, special))
-            )
-            if layer.kind in FUSABLE:
-                read = held(
-                    _NO,
-                    lambda o, z, s, p: o & ~z & (s == p),
-                    alone[source], layers[source].zero, special[source], precision,
-                )  # fmt: skip
-                fused = held(fused, lambda n, on, m: n + (on & m), fused, read, convolution[source]).reduced()
-                single = held(single, lambda n, on, m: n + (on & ~m), single, read, convolution[source]).reduced()
-        convolution.append(made.reduced())
-        alone.append(once.reduced())
-        special.append(own.reduced())
-        fusable.append(fused)
-        exclusive.append(single)
-    return fusable, exclusive
+            on = held(_NO, np.logical_and, taken[position][source], here) if layer.kind == "add" else _NO
+            through = held(_NO, np.logical_and, passes, live[position])
+            found[source] = held(
+                found[source],
+                lambda n, on, count, through, more: n + on * (count - 1) + through * more,
+                found[source], on, counts[position], through, found[position],
+            ).reduced()  # fmt: skip
+    return found
+
+
+def _plain(layer: Layer) -> Table:
+    """Whether what reads a layer's operator may be done together with it."""
+    activation = layer.fields.get("activation", constant("none"))
+    return Table(activation.scope, np.vectorize(lambda word: fuses(layer.kind, word))(activation.values))
+
+
+def _through(wiring: Wiring, own: Sequence[Table]) -> list[Table]:
+    """What holds of the operator that gives each layer's value, from what holds of the layers' own operators."""
+    result: list[Table] = []
+    for position, layer in enumerate(wiring.layers):
+        value = own[position]
+        for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
+            if source != NETWORK_INPUT:
+                value = held(value, lambda v, on, other: v | (on & other), value, passes, result[source]).reduced()
+        result.append(value.reduced())
+    return result

@@ -65,8 +65,9 @@ class Network:
         )
         reads = Counter(read)
         reads[self.output] += 1
-        fusable, exclusive, conversions = ([0] * len(self.nodes) for _ in range(3))
+        fusable, exclusive, conversions, summed, beside = ([0] * len(self.nodes) for _ in range(5))
         for position, node in enumerate(self.nodes):
+            fused = []
             for source in node.inputs:
                 if source < 0:
                     continue
@@ -74,7 +75,14 @@ class Network:
                 if its.precision != node.operator.precision:
                     conversions[source] += 1
                 elif reads[source] == 1 and node.operator.kind in FUSABLE:
-                    (fusable if fuses(its.kind, its.activation) else exclusive)[position] += 1
+                    if fuses(its.kind, its.activation):
+                        fused.append(source)
+                    else:
+                        exclusive[position] += 1
+            fusable[position] = len(fused)
+            if node.operator.kind == "add":
+                for source in fused:
+                    summed[source], beside[source] = node.operator.inputs - 1, len(fused) - 1
         return tuple(
             replace(
                 node.operator,
@@ -82,6 +90,8 @@ class Network:
                 exclusive=exclusive[position],
                 conversions=conversions[position],
                 twin=int(position in self.twins),
+                summed=summed[position],
+                beside=beside[position],
             )
             for position, node in enumerate(self.nodes)
         )

@@ -14,20 +14,26 @@ __all__ = ["COLUMNS", "CONTEXT", "Operator", "decode", "encode", "family_columns
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
+CONTEXT = ("fusable", "exclusive", "twin", "conversions", "summed", "beside")
+"""Columns that follow from the network around an operator (:attr:`Network.operators`), what tells most first."""
+
 COLUMNS = (
     "kind", "in_channels", "height", "width", "out_channels", "kernel", "stride", "groups", "activation",
-    "reduced", "inputs", "dilation", "precision", "fusable", "exclusive", "conversions", "twin",
+    "reduced", "inputs", "dilation", "precision", *CONTEXT,
 )  # fmt: skip
 """The columns of an operator array; ``kind``, ``activation`` and ``precision`` hold positions in lists of names."""
-
-CONTEXT = ("fusable", "exclusive", "conversions", "twin")
-"""Columns that follow from the network around an operator (:attr:`Network.operators`)."""
 
 FUSABLE = ("activation", "add")
 """Kinds that runtimes may fuse with what they read."""
 
 WEIGHTLESS = ("activation", "max_pool2d", "avg_pool2d", "global_avg_pool")
 """Kinds of one input without weights, of which runtimes may do several that are alike at once."""
+
+_LETTERS = {
+    "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
+    "f": "fusable", "e": "exclusive", "c": "conversions", "t": "twin", "a": "summed", "b": "beside",
+}  # fmt: skip
+"""What stands in an operator's text before these of its fields, where they are not the usual ones."""
 
 WIDTHS = ("in_channels", "out_channels", "reduced")
 """What varies inside a family is how wide an operator is; all else tells families apart."""
@@ -52,13 +58,16 @@ class Operator:
         precision: ``int8``, or ``platform`` for the platform's own.
         fusable: Of an ``activation`` or ``add``, how many of its inputs are convolutions of its precision that nothing
             else reads, so that a runtime may do both at once. It follows from the network around
-            (:attr:`Network.operators`), as the next three do.
+            (:attr:`Network.operators`), as all that follows does.
         exclusive: Of the same, how many of its inputs any other operators of its precision give, and nothing else
             reads. A runtime may write over such a value, which a convolution that adds to another input asks for, or
             hand the activation on to what gives it.
         conversions: How many times operators of another precision read its output. What converts it is charged to
             it (see :mod:`~spacecut.platforms.attribution`).
         twin: 1 where an earlier operator without weights does the same to the same value, else 0.
+        summed: Of a convolution that only a sum of its precision reads, so that a runtime may add within it, how many
+            other values there are to add; else 0.
+        beside: How many of those others are such convolutions too.
     """
 
     kind: str
@@ -78,6 +87,8 @@ class Operator:
     exclusive: int = 0
     conversions: int = 0
     twin: int = 0
+    summed: int = 0
+    beside: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:
@@ -94,7 +105,8 @@ class Operator:
     @property
     def alone(self) -> Operator:
         """The operator without what follows from the network around."""
-        return replace(self, fusable=0, exclusive=0, conversions=0, twin=0)
+        nothing: dict[str, Any] = dict.fromkeys(CONTEXT, 0)
+        return replace(self, **nothing)
 
     def __str__(self) -> str:
         channels = str(self.in_channels)
@@ -103,22 +115,9 @@ class Operator:
         text = f"{self.kind} {channels} @{self.height}x{self.width}"
         if self.kind.endswith(("conv2d", "pool2d")):
             text += f" k{self.kernel} s{self.stride}"
-        if self.groups > 1:
-            text += f" g{self.groups}"
-        if self.reduced:
-            text += f" r{self.reduced}"
-        if self.inputs > 1:
-            text += f" x{self.inputs}"
-        if self.dilation > 1:
-            text += f" d{self.dilation}"
-        if self.fusable:
-            text += f" f{self.fusable}"
-        if self.exclusive:
-            text += f" e{self.exclusive}"
-        if self.conversions:
-            text += f" c{self.conversions}"
-        if self.twin:
-            text += " t1"
+        for letter, name in _LETTERS.items():
+            if (value := getattr(self, name)) != getattr(Operator, name):
+                text += f" {letter}{value}"
         if self.precision != PRECISIONS[0]:
             text += f" {self.precision}"
         return text if self.activation == "none" else f"{text} {self.activation}"
@@ -134,10 +133,7 @@ class Operator:
             kind, channels, size, *rest = text.split()
             ins, _, outs = channels.partition("->")
             height, _, width = size.removeprefix("@").partition("x")
-            letters = {
-                "k": "kernel", "s": "stride", "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
-                "f": "fusable", "e": "exclusive", "c": "conversions", "t": "twin",
-            }  # fmt: skip
+            letters = {"k": "kernel", "s": "stride", **_LETTERS}
             fields: dict[str, Any] = {}
             for part in rest:
                 if part in ACTIVATIONS:
@@ -159,7 +155,7 @@ def encode(operators: list[Operator]) -> np.ndarray:
         (
             KIND_NAMES.index(o.kind), o.in_channels, o.height, o.width, o.out_channels, o.kernel, o.stride, o.groups,
             ACTIVATIONS.index(o.activation), o.reduced, o.inputs, o.dilation,
-            PRECISIONS.index(o.precision), o.fusable, o.exclusive, o.conversions, o.twin,
+            PRECISIONS.index(o.precision), *(getattr(o, name) for name in CONTEXT),
         )
         for o in operators
     ]  # fmt: skip

@@ -3,15 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
-__all__ = ["passed_on", "reads", "selects"]
+__all__ = ["Wiring", "passed_on", "reads", "selects"]
 
 _NO, _NONE = constant(False), constant(np.int64(0))
+
+
+@dataclass(frozen=True)
+class Wiring:
+    """Which layers of a space do something, and what the others pass on.
+
+    Attributes:
+        layers: The layers.
+        there: Whether each layer holds an operator; where not, it passes an input on.
+        live: Whether each layer's value reaches the output.
+        passed: What each layer passes on, as :func:`passed_on` has it.
+    """
+
+    layers: Sequence[Layer]
+    there: Sequence[Table]
+    live: Sequence[Table]
+    passed: Sequence[Sequence[Table]]
 
 
 def selects(layer: Layer, number: int) -> Table:
@@ -39,31 +57,22 @@ def passed_on(layers: Sequence[Layer], layer: Layer, there: Table) -> list[Table
     return result
 
 
-def reads(
-    layers: Sequence[Layer],
-    counted: Sequence[Table],
-    live: Sequence[Table],
-    passed: Sequence[Sequence[Table]],
-    *,
-    output: int,
-    otherwise: int,
-) -> list[Table]:
+def reads(wiring: Wiring, counted: Sequence[Table], *, output: int, otherwise: int) -> list[Table]:
     """How often operators read each layer's value.
 
     Args:
-        layers: The layers of a space.
+        wiring: Of a space.
         counted: Whether each layer holds an operator, of those that count.
-        live: Whether each layer's value reaches the output.
-        passed: What each layer passes on, as :func:`passed_on` has it.
         output: How often the network's output is read from outside.
         otherwise: What stands for numbers that depend on too many choices at once.
     """
+    layers, live = wiring.layers, wiring.live
     found = [_NONE] * len(layers)
     found[-1] = constant(np.int64(output))
     many = constant(np.int64(otherwise))
     for position in range(len(layers) - 1, -1, -1):
         layer = layers[position]
-        for source, passes in zip(layer.inputs, passed[position], strict=True):
+        for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
             if source == NETWORK_INPUT:
                 continue
             used = counted[position]

@@ -14,6 +14,7 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 
 from spacecut.operators.operator import WEIGHTLESS
+from spacecut.operators.reading import Wiring
 from spacecut.space.table import Table, combine, constant, held, levels
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
@@ -23,26 +24,19 @@ _NO = constant(False)
 _NOWHERE = constant(np.int64(NETWORK_INPUT - 1))
 
 
-def twins(
-    layers: Sequence[Layer], there: Sequence[Table], live: Sequence[Table], passed: Sequence[Sequence[Table]]
-) -> list[Table]:
-    """Whether each layer does what an earlier one does to the same value.
+def twins(wiring: Wiring) -> list[Table]:
+    """Whether each layer of a space does what an earlier one does to the same value.
 
     Pairs for which that depends on too many choices at once are taken to differ; a concrete network tells them all the
     same.
-
-    Args:
-        layers: The layers of a space.
-        there: Whether each layer holds an operator; where not, it passes an input on.
-        live: Whether each layer's value reaches the output.
-        passed: What each layer passes on, as :func:`~spacecut.operators.reading.passed_on` has it.
     """
+    layers, there, live = wiring.layers, wiring.there, wiring.live
     result = [_NO] * len(layers)
     value: dict[int, Table] = {NETWORK_INPUT: constant(np.int64(NETWORK_INPUT))}  # the layer that first has it
     able = defaultdict[tuple[str, int], list[int]](list)  # by kind and by what they may read
     for position, layer in enumerate(layers):
         mine = constant(np.int64(position))
-        for source, passes in zip(layer.inputs, passed[position], strict=True):
+        for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
             mine = held(mine, np.where, passes, value[source], mine).reduced()
         if layer.kind in WEIGHTLESS:
             here = held(there[position], np.logical_and, there[position], live[position])

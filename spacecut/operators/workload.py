@@ -16,10 +16,10 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.operators.conversions import converted_reads
 from spacecut.operators.effects import effects_of
-from spacecut.operators.fusion import fusable_inputs
+from spacecut.operators.fusion import fusions
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
-from spacecut.operators.reading import passed_on, selects
+from spacecut.operators.reading import Wiring, passed_on, selects
 from spacecut.operators.twins import twins
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
@@ -144,12 +144,11 @@ def expand(space: SearchSpace) -> Workload:
     live, exact = _live(space.layers)
     there = [_there(layer, space.layers) for layer in space.layers]
     passed = [passed_on(space.layers, layer, on) for layer, on in zip(space.layers, there, strict=True)]
-    twin = twins(space.layers, there, live, passed)
-    context = (
-        *fusable_inputs(space.layers, there, live, passed, twin),
-        converted_reads(space.layers, there, live, passed),
-        twin,
-    )
+    wiring = Wiring(space.layers, there, live, passed)
+    twin = twins(wiring)
+    summed = [_summed(layer, space.layers) if layer.kind in _SUMS else constant(np.int64(0)) for layer in space.layers]
+    fusable, exclusive, more, beside = fusions(wiring, twin, summed)
+    context = (fusable, exclusive, twin, converted_reads(wiring), more, beside)
     for position, layer in enumerate(space.layers):
         if KINDS[layer.kind].computes:
             with placed((layer.name,)):
