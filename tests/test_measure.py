@@ -8,6 +8,7 @@ import sqlite3
 import subprocess
 import sys
 import time
+from collections import Counter
 from dataclasses import replace
 
 import numpy as np
@@ -57,8 +58,10 @@ def test_worker_reports_a_failed_model_and_goes_on():
 def test_a_program_stays_loaded_where_it_can_be_run_again_and_there_is_room():
     platform = get_platform("onnxruntime")
     programs = Programs(platform)
+    assert not programs.hold(NETWORK, False)
     with programs.opened(NETWORK, False) as (first, kept):
         assert kept
+    assert programs.hold(NETWORK, False)
     with programs.opened(NETWORK, True) as (_, kept):  # ONNX Runtime times the nodes of a session but once
         assert not kept
     with Programs(platform, room=0).opened(NETWORK, False) as (_, kept):
@@ -310,6 +313,23 @@ def test_a_network_that_fails_takes_no_room_from_the_others(tmp_path, monkeypatc
     runs = Campaign(platform, store, QUICK).cover(networks, Budget(28.0, passes=3, repairs=0), lambda runs: True)
     assert len({run.task.network for run in runs if run.error is None}) == 7  # (28 - 1) / 4 runs of 1 s, rounded up
     assert {run.task.network for run in runs if run.error} == {bad}
+
+
+def test_no_further_pass_is_made_once_the_time_is_spent(tmp_path, monkeypatch):
+    """On a SIMULATED machine that is slower from the second pass on."""
+    now = [0.0]
+
+    def measure(self, network, nodes, protocol, made):
+        now[0] += 1.0 if now[0] < 10.0 else 3.0
+        return Samples([1.0], {0: [1.0]}, [1.0], 1.0)
+
+    monkeypatch.setattr("spacecut.measure.campaign.time.perf_counter", lambda: now[0])
+    monkeypatch.setattr(Worker, "measure", measure)
+    platform = get_platform("onnxruntime")
+    networks = list(sampled_networks(expand(load_space("behaviour_study/conv3x3_out_channels"))))
+    store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
+    runs = Campaign(platform, store, QUICK).cover(networks, Budget(60.0, repairs=0))
+    assert Counter(run.task.repeat for run in runs) == {0: 10, 1: 10, 2: 10}  # 10 + 30 + 30 s
 
 
 def test_no_further_pass_is_made_once_the_runs_will_do(tmp_path, monkeypatch):

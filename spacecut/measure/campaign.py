@@ -35,7 +35,8 @@ class Budget:
 
     Attributes:
         seconds: About how much measurement a space gets; the number of networks follows from it.
-        passes: Every network is run so many times at least, far apart in time, so that drift is not taken for a step.
+        passes: Every network is run so many times, far apart in time, so that drift is not taken for a step; at least
+            twice, even where that takes longer than was expected.
         repairs: So many further times what is not settled yet, since the machine was disturbed, is measured again
             within the seconds.
         more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
@@ -135,7 +136,7 @@ class Campaign:
             while (
                 repeat < budget.more_passes
                 if whole + spent < budget.seconds / 4
-                else repeat < budget.passes and not (repeat > 1 and enough(runs))
+                else repeat < budget.passes and not (repeat > 1 and (whole + spent > budget.seconds or enough(runs)))
             ):
                 for index in order.permutation(len(chosen)):
                     run = self._run(replace(chosen[index], repeat=repeat))

@@ -25,6 +25,10 @@ class Programs:
         self._keeps = platform.device == "cpu" and not platform.deterministic
         self._kept: dict[tuple[str, bool], Program] = {}
 
+    def hold(self, network: Network, nodes: bool) -> bool:
+        """Whether the network's program is loaded."""
+        return (network.key, nodes) in self._kept
+
     @contextmanager
     def opened(self, network: Network, nodes: bool) -> Iterator[tuple[Program, bool]]:
         """The network's program, and whether it stays loaded; what fails, or does not stay, is closed in the end.

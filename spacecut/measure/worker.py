@@ -188,7 +188,8 @@ class _Measuring:
         if made is not None:
             platform.keep(network, platform.read(made))
             shutil.rmtree(made)
-        platform.prepare(network)
+        if not self._programs.hold(network, nodes):
+            platform.prepare(network)
         prepared = time.perf_counter()
         with self._programs.opened(network, nodes) as (program, kept):
             loaded = time.perf_counter()
