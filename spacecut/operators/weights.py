@@ -1,8 +1,8 @@
 """Deterministic weights for operators, cut from one fixed bank of pseudo-random numbers.
 
 Few kernels take longer for some values than for others (``benchmarks/values.py``), as long as these are ordinary
-numbers; :mod:`~spacecut.platforms.normalised` is for those that do. The scale keeps activations in an ordinary range through deep networks: no infinities, no denormals, no weights
-that are all zero.
+numbers; :mod:`~spacecut.platforms.normalised` is for those that do. The scale keeps activations in an ordinary range
+through deep networks: no infinities, no denormals, no weights that are all zero.
 """
 
 from __future__ import annotations
