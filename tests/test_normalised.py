@@ -72,9 +72,12 @@ def test_values_of_a_deep_network_do_not_grow_flat() -> None:
     assert np.median(pixels(network)) < 0.5
 
 
-def test_weights_of_its_own_stay() -> None:
+def test_what_has_no_convolution_or_weights_of_its_own_stays() -> None:
     own = tuple((2 * kernel, bias) for kernel, bias in node_weights(Node(SIX, (INPUT,))))
     network = Network((6, 12, 12), (Node(SIX, (INPUT,), own), Node(SIX, (0,))), 1)
     assert normalised(network) is network
     alone = Network.single(replace(SIX, activation="relu"))
     assert normalised(alone) is alone
+    relu = Operator("activation", 6, 12, 12, 6, activation="relu")
+    plain = Network((6, 12, 12), (Node(relu, (INPUT,)), Node(Operator("linear", 864, 1, 1, 6), (0,))), 1)
+    assert normalised(plain) is plain

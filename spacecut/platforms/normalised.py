@@ -30,13 +30,13 @@ def normalised(network: Network) -> Network:
 
     They have it on the input that networks are measured on. A network with weights of its own keeps them.
     """
-    if len(network.nodes) == 1 or any(node.weights for node in network.nodes):
-        return network
     numbers = [
         number
         for number, node in enumerate(network.nodes)
         if node.operator.kind in ("conv2d", "depthwise_conv2d") and math.prod(node.operator.output_shape[1:]) >= _FEWEST
     ]
+    if not numbers or len(network.nodes) == 1 or any(node.weights for node in network.nodes):
+        return network
     nodes = list(network.nodes)
     for number, given in zip(numbers, _given(network, numbers), strict=True):
         mean, scale = given.mean(axis=(0, 2, 3)), 1 / np.sqrt(given.var(axis=(0, 2, 3)) + _EPSILON)
