@@ -153,7 +153,7 @@ class LiveAxis:
     """Latency of a 3x3 convolution (64 channels in, 28x28) over its output channels, on a live platform."""
 
     def __init__(self, platform: str) -> None:
-        self._worker = Worker(str(get_platform(platform).name))
+        self._worker = Worker.of(get_platform(platform))
 
     def probe(self, width: int) -> float:
         """Milliseconds, the least of so many runs that two agree: disturbances only ever add."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from spacecut.operators import ABSENT, Workload
-from spacecut.operators.operator import COLUMNS
+from spacecut.operators.operator import COLUMNS, CONTEXT
 
 __all__ = ["FINDINGS", "differences"]
 
@@ -13,18 +13,7 @@ FINDINGS = {"channels": 1, "operators": 2, "activations": 3, "kernels": 4, "prec
 """Which finding of the study (Tang et al., MLSys 2021) drops a candidate that differs from a better one in this."""
 _COLUMNS = {
     "channels": ("in_channels", "out_channels", "groups", "reduced"),
-    "operators": (
-        "kind",
-        "inputs",
-        "fusable",
-        "exclusive",
-        "twin",
-        "summed",
-        "beside",
-        "height",
-        "width",
-        "stride",
-    ),
+    "operators": ("kind", "inputs", "height", "width", "stride", *(name for name in CONTEXT if name != "conversions")),
     "activations": ("activation",),
     "kernels": ("kernel",),
     "precisions": ("precision", "conversions"),

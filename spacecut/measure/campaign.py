@@ -83,7 +83,7 @@ class Campaign:
         self._store = store
         self._protocol = protocol or Protocol()
         self._progress = progress or (lambda done, expected: None)
-        self._worker = Worker(str(platform.name), platform.threads, platform.batch)
+        self._worker = Worker.of(platform)
         self._makers = Makers(platform)
         self._succeeded = store.succeeded()
         self._failures = 0
@@ -219,7 +219,7 @@ def interleave(
         MeasurementError: A network fails.
     """
     if worker is None:
-        with Worker(str(platform.name), platform.threads, platform.batch) as started:
+        with Worker.of(platform) as started:
             return interleave(platform, networks, passes, seed, progress, worker=started)
     order = np.random.default_rng(seed)
     runs: list[Run] = []

@@ -79,7 +79,7 @@ class Makers:
         if min(len(slow), self._count) < 2:  # the process that measures may as well do it
             return
         while len(self._workers) < self._count:
-            self._workers.append(Worker(str(self._platform.name), self._platform.threads, self._platform.batch))
+            self._workers.append(Worker.of(self._platform))
         if self._folder is None:
             self._folder = tempfile.TemporaryDirectory(prefix="spacecut-")
         parent = Path(self._folder.name)

@@ -42,6 +42,11 @@ class Worker:
         self._setup = {"platform": platform, "threads": threads, "batch": batch}
         self._process: subprocess.Popen[bytes] | None = None
 
+    @classmethod
+    def of(cls, platform: Platform) -> Worker:
+        """A worker on this platform."""
+        return cls(str(platform.name), platform.threads, platform.batch)
+
     def __enter__(self) -> Worker:
         return self
 

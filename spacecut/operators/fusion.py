@@ -53,7 +53,7 @@ def fusions(wiring: Wiring, twin: Sequence[Table], summed: Sequence[Table]) -> l
     )
     more, beside = (
         [held(_NONE, np.multiply, told, on).reduced() for told, on in zip(found, plain, strict=True)]
-        for found in (_of_its_sum(wiring, taken, counts) for counts in (summed, fusable))
+        for found in _of_its_sum(wiring, taken, (summed, fusable))
     )
     return [fusable, exclusive, more, beside]
 
@@ -100,10 +100,12 @@ def _count(layer: Layer, taken: Mapping[int, Table], plain: Sequence[Table], wan
     return count
 
 
-def _of_its_sum(wiring: Wiring, taken: Sequence[Mapping[int, Table]], counts: Sequence[Table]) -> list[Table]:
-    """For each layer's value that only a sum reads, what that counts besides it; else 0."""
+def _of_its_sum(
+    wiring: Wiring, taken: Sequence[Mapping[int, Table]], counts: Sequence[Sequence[Table]]
+) -> list[list[Table]]:
+    """For each layer's value that only a sum reads, each of the sum's counts besides it; else 0."""
     layers, live = wiring.layers, wiring.live
-    found = [_NONE] * len(layers)
+    result = [[_NONE] * len(layers) for _ in counts]
     for position in range(len(layers) - 1, -1, -1):
         layer = layers[position]
         here = held(_NO, np.logical_and, wiring.there[position], live[position])
@@ -112,12 +114,13 @@ def _of_its_sum(wiring: Wiring, taken: Sequence[Mapping[int, Table]], counts: Se
                 continue
             on = held(_NO, np.logical_and, taken[position][source], here) if layer.kind == "add" else _NO
             through = held(_NO, np.logical_and, passes, live[position])
-            found[source] = held(
-                found[source],
-                lambda n, on, count, through, more: n + on * (count - 1) + through * more,
-                found[source], on, counts[position], through, found[position],
-            ).reduced()  # fmt: skip
-    return found
+            for found, count in zip(result, counts, strict=True):
+                found[source] = held(
+                    found[source],
+                    lambda n, on, count, through, more: n + on * (count - 1) + through * more,
+                    found[source], on, count[position], through, found[position],
+                ).reduced()  # fmt: skip
+    return result
 
 
 def _plain(layer: Layer) -> Table:

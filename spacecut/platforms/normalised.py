@@ -50,7 +50,7 @@ def _given(network: Network, numbers: list[int]) -> list[np.ndarray]:
     """What convolutions give, ``[1, channels, height, width]`` each, where all before them is normalised."""
     import onnx
     import onnxruntime
-    from onnx import helper
+    from onnx import helper, numpy_helper
 
     model = onnx.load_from_string(build_onnx(network))
     graph = model.graph
@@ -65,8 +65,8 @@ def _given(network: Network, numbers: list[int]) -> list[np.ndarray]:
             raw, ones, zeros = (f"{name}.{what}" for what in ("raw", "ones", "zeros"))
             graph.node[-1].output[0] = raw
             graph.output.append(helper.make_tensor_value_info(raw, onnx.TensorProto.FLOAT, None))
-            graph.initializer.append(helper.make_tensor(ones, onnx.TensorProto.FLOAT, [channels], [1.0] * channels))
-            graph.initializer.append(helper.make_tensor(zeros, onnx.TensorProto.FLOAT, [channels], [0.0] * channels))
+            graph.initializer.append(numpy_helper.from_array(np.ones(channels, np.float32), ones))
+            graph.initializer.append(numpy_helper.from_array(np.zeros(channels, np.float32), zeros))
             graph.node.append(helper.make_node("InstanceNormalization", [raw, ones, zeros], [name], epsilon=_EPSILON))
     options = onnxruntime.SessionOptions()
     options.intra_op_num_threads = 1

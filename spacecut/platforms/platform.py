@@ -187,9 +187,10 @@ class Platform(ABC):
         Raises:
             InputError, PlatformUnavailable: As :meth:`check`.
         """
-        self.check(network)
         if self.slow_to_build(network):
             self.model(network)
+        else:
+            self.check(network)
 
     def slow_to_build(self, network: Network) -> bool:
         """Whether a network's model takes so long to make that it is made but once: quantising is slow."""
