@@ -11,10 +11,9 @@ For each pair of space and platform: our profile in at most two minutes of measu
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
 (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten times as many.
 
-A shared machine is some per cent faster in one minute than in another. So one half of the runs of the held-out
-networks comes right before the two minutes of the profile, and the other right after, and the geometric mean of what
-the halves say is what they took meanwhile. The faster of the two would be the best of two spells, where a profile has
-but one.
+A shared machine is some per cent faster in one minute than in another. So the held-out networks are run in turn with
+the profile's own, spread over the same two minutes, in a worker of their own. The even ones of their passes as a
+prediction of the odd ones are the floor, and the geometric mean of both is what they took meanwhile.
 """
 
 from __future__ import annotations
@@ -36,7 +35,7 @@ from scipy.stats import spearmanr
 import spacecut
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
-from spacecut.measure import Run, Worker, interleave, platform_record
+from spacecut.measure import Run, Worker, interleave, interleaved, platform_record
 from spacecut.operators import Network, expand
 from spacecut.platforms import get_platform
 
@@ -52,10 +51,8 @@ SPACES = (
 )
 PLATFORMS = ("onnxruntime", "openvino", "litert")
 HELD_OUT = 40
-HALVES = ("before", "after")
-"""When the held-out networks are run, seen from the profile."""
-PASSES = 4
-"""Of the held-out networks in each half."""
+PASSES = 8
+"""Of the held-out networks."""
 MOST_ALONE = 2000
 """No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
 
@@ -103,20 +100,37 @@ def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
     return np.minimum(numbers, np.asarray(space.lengths) - 1)
 
 
-def profiled(name: str, platform: str) -> spacecut.Profile:
-    """The profile of a space within two minutes of measurement."""
-    return spacecut.profile(spacecut.load_space(name), platform, store=str(at(name, platform, ".sqlite")))
+def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[Run]]:
+    """The profile of a space within two minutes of measurement, and runs of the held-out networks meanwhile."""
+    space, store, file = spacecut.load_space(name), at(name, platform, ".sqlite"), at(name, platform, "-held-out.gz")
+    if file.exists():
+        return spacecut.profile(space, platform, store=str(store)), list(read_profile(file).runs)
+    for begun in FOLDER.glob(f"{store.name}*"):  # by a run that was stopped
+        begun.unlink()
+    target = get_platform(platform)
+    keys = [network.key for network in held_out_networks(name)[1]]
+    runs: list[Run] = []
+    with Worker.of(target) as worker:
+        following = interleaved(worker, keys, PASSES)
+
+        def beside(done: float, expected: float) -> None:
+            """As large a share of the runs as the profile has of its own."""
+            share = min(done / expected, 1.0)
+            runs.extend(itertools.islice(following, max(int(share * PASSES * len(keys)) - len(runs), 0)))
+
+        profile = spacecut.profile(space, platform, store=str(store), progress=beside)
+        runs.extend(following)
+    spacecut.Profile(platform_record(target), file.stem, runs).save(file)
+    return profile, runs
 
 
-def kept(
-    path: Path, platform: str, networks: Iterable[str], passes: int, seed: int, *, worker: Worker | None = None
-) -> list[Run]:
+def kept(path: Path, platform: str, networks: Iterable[str], passes: int, seed: int) -> list[Run]:
     """Runs of networks; only those that the file lacks are made."""
     runs = list(read_profile(path).runs) if path.exists() else []
     missing = dict.fromkeys(networks).keys() - {run.task.network for run in runs}
     if missing:
         target = get_platform(platform)
-        runs += interleave(target, sorted(missing), passes, seed, worker=worker)
+        runs += interleave(target, sorted(missing), passes, seed)
         spacecut.Profile(platform_record(target), path.stem, runs).save(path)
     return runs
 
@@ -124,13 +138,6 @@ def kept(
 def at(name: str, platform: str, ending: str) -> Path:
     """Where a pair's measurements are kept."""
     return FOLDER / f"{name.replace('/', '-')}-{platform}{ending}"
-
-
-def held_out_runs(name: str, platform: str, half: str, worker: Worker) -> list[Run]:
-    """One half of the runs of the held-out networks."""
-    keys = [network.key for network in held_out_networks(name)[1]]
-    file = at(name, platform, f"-held-out-{half}.gz")
-    return kept(file, platform, keys, PASSES, HALVES.index(half), worker=worker)
 
 
 @functools.cache
@@ -146,15 +153,13 @@ def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
 
 def pair(name: str, platform: str, peers: bool) -> list[Row]:
     """All rows of a space on a platform."""
-    with Worker(platform) as worker:
-        before = held_out_runs(name, platform, HALVES[0], worker)
-        profile = profiled(name, platform)
-        after = held_out_runs(name, platform, HALVES[1], worker)
+    profile, runs = measured_in_turn(name, platform)
     model = profile.latency_model(spacecut.load_space(name))
     numbers, networks = held_out_networks(name)
     keys = [network.key for network in networks]
-    halves = [latencies_of(keys, runs) for runs in (before, after)]
-    truth = np.sqrt(halves[0] * halves[1])
+    even, odd = ([run for run in runs if run.task.repeat % 2 == half] for half in (0, 1))
+    once, again = latencies_of(keys, even), latencies_of(keys, odd)
+    truth = np.sqrt(once * again)
 
     def row(predictor: str, predicted: np.ndarray, count: int, seconds: float) -> Row:
         rank = float(spearmanr(predicted, truth).statistic)
@@ -165,7 +170,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
     inside = float(np.mean((low <= truth) & (truth <= high)))
     rows = [
         replace(ours, per_prediction=seconds_a_prediction(model), inside=inside),
-        noise_floor(name, platform, *halves, sum(run.seconds for run in before)),
+        noise_floor(name, platform, once, again, sum(run.seconds for run in even)),
         row(
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),
@@ -202,10 +207,10 @@ def latencies_of(keys: Sequence[str], runs: Sequence[Run]) -> np.ndarray:
     return np.asarray([np.median(latencies[key]) for key in keys])
 
 
-def noise_floor(name: str, platform: str, before: np.ndarray, after: np.ndarray, seconds: float) -> Row:
+def noise_floor(name: str, platform: str, once: np.ndarray, again: np.ndarray, seconds: float) -> Row:
     """The held-out networks measured twice: one half of their runs as a prediction of the other."""
-    rank = float(spearmanr(before, after).statistic)
-    return Row(name, platform, "(measured again)", len(before), seconds, before / after - 1, rank)
+    rank = float(spearmanr(once, again).statistic)
+    return Row(name, platform, "(measured again)", len(once), seconds, once / again - 1, rank)
 
 
 def seconds_a_prediction(model: spacecut.LatencyModel) -> float:
@@ -284,10 +289,10 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
 Repeat with `make {target}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from the
-profile's; {PASSES} passes over them come right before the profile and {PASSES} right after it, as the machine drifts,
-and the geometric mean of both is what is to be predicted.
-"Measured again" is the floor: those before as a prediction of those after. "Inside" is the share of the networks that
-are inside the interval that ours says 90 % of them are in, and "µs each" what one of a million predictions takes.
+profile's; their runs, in {PASSES} passes, take turns with the profile's own, as the machine drifts, and the geometric
+mean of the even and the odd passes is what is to be predicted.
+"Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of the networks
+that are inside the interval that ours says 90 % of them are in, and "µs each" what one of a million predictions takes.
 {peers}
 
 | space | platform | predictor | ±5 % | ±10 % | mean error | inside | Spearman | measurements | seconds | µs each |

@@ -1,6 +1,6 @@
 """The measuring protocol: warm-up, repeats, noise, isolation in a worker process, and the store of raw samples."""
 
-from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, platform_record
+from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, interleaved, platform_record
 from spacecut.measure.disturbance import is_calm, quiet_reference, quiet_runs, settled
 from spacecut.measure.plan import sampled_networks
 from spacecut.measure.protocol import Protocol
@@ -20,6 +20,7 @@ __all__ = [
     "Task",
     "Worker",
     "interleave",
+    "interleaved",
     "is_calm",
     "platform_record",
     "quiet_reference",

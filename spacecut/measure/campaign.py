@@ -21,7 +21,7 @@ from spacecut.measure.worker import Worker
 from spacecut.operators import Network
 from spacecut.platforms import Platform
 
-__all__ = ["Budget", "Campaign", "Progress", "interleave", "platform_record"]
+__all__ = ["Budget", "Campaign", "Progress", "interleave", "interleaved", "platform_record"]
 
 Progress = Callable[[float, float], None]
 """Called with how much of the measuring is done and how much is expected in all."""
@@ -195,17 +195,9 @@ def _unsettled(runs: list[Run]) -> list[Task]:
 
 
 def interleave(
-    platform: Platform,
-    networks: list[str],
-    passes: int,
-    seed: int = 0,
-    progress: Progress | None = None,
-    *,
-    worker: Worker | None = None,
+    platform: Platform, networks: list[str], passes: int, seed: int = 0, progress: Progress | None = None
 ) -> list[Run]:
     """Fresh end-to-end runs of networks, all run once before any is run again.
-
-    What several passes do not settle, since the machine was disturbed, is run in up to as many passes more.
 
     Args:
         platform: Where to measure.
@@ -213,14 +205,27 @@ def interleave(
         passes: How often each is run, in a new random order every time.
         seed: Of the orders.
         progress: Called with the runs done and to do at least.
-        worker: That measures, and goes on; one is started for these runs otherwise.
 
     Raises:
         MeasurementError: A network fails.
     """
-    if worker is None:
-        with Worker.of(platform) as started:
-            return interleave(platform, networks, passes, seed, progress, worker=started)
+    runs: list[Run] = []
+    with Worker.of(platform) as worker:
+        for run in interleaved(worker, networks, passes, seed):
+            runs.append(run)
+            if progress is not None:
+                progress(len(runs), max(len(runs), passes * len(networks)))
+    return runs
+
+
+def interleaved(worker: Worker, networks: list[str], passes: int, seed: int = 0) -> Iterator[Run]:
+    """The runs of :func:`interleave` one by one, each measured when it is asked for.
+
+    What several passes do not settle, since the machine was disturbed, is run in up to as many passes more.
+
+    Raises:
+        MeasurementError: A network fails.
+    """
     order = np.random.default_rng(seed)
     runs: list[Run] = []
     for repeat in range(2 * passes if passes > 1 else 1):
@@ -228,11 +233,9 @@ def interleave(
         for index in order.permutation(len(left)):
             run = _measure(worker, Task(left[index], False, repeat), Protocol())
             if run.error:
-                raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
+                raise MeasurementError(f"a network failed on {worker.platform}: {run.error}")
             runs.append(run)
-            if progress is not None:
-                progress(len(runs), max(len(runs), passes * len(networks)))
-    return runs
+            yield run
 
 
 def _measure(worker: Worker, task: Task, protocol: Protocol, made: Made | None = None) -> Run:

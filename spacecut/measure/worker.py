@@ -39,6 +39,7 @@ class Worker:
     """
 
     def __init__(self, platform: str, threads: int = 1, batch: int = 1) -> None:
+        self.platform = platform
         self._setup = {"platform": platform, "threads": threads, "batch": batch}
         self._process: subprocess.Popen[bytes] | None = None
 
