@@ -202,7 +202,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
 
 
 def latencies_of(keys: Sequence[str], runs: Sequence[Run]) -> np.ndarray:
-    """Milliseconds of networks by one half of their runs: those that agree with the fastest."""
+    """Milliseconds of networks by one half of their runs."""
     latencies = whole_latencies(runs)
     return np.asarray([np.median(latencies[key]) for key in keys])
 

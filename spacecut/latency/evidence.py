@@ -97,7 +97,7 @@ def whole_latencies(runs: Iterable[Run]) -> dict[str, list[float]]:
 
 
 def _undisturbed(runs: Iterable[Run], latency: Callable[[Run], float]) -> Iterator[Run]:
-    """Of each network's successful runs, those that agree with the fastest."""
+    """Of each network's successful runs, those that count."""
     for found in _by_network(runs).values():
         yield from quiet_runs(found, latency)
 

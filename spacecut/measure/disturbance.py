@@ -1,8 +1,8 @@
 """Telling quiet runs from disturbed ones on a machine that others use too.
 
-Disturbances only ever add time, and come and go. So of the runs of a network those count that agree with the fastest;
-it is settled once two do and one of them was calm: beside every run the worker times one small reference network,
-which slows down together with the machine.
+Disturbances come and go, and mostly add time; now and then a spell is fast. So of the runs of a network those count
+that are not far slower than the fastest, by their median. It is settled once two runs agree with the fastest and one of
+them was calm: beside every run the worker times one small reference network, which slows down with the machine.
 """
 
 from __future__ import annotations
@@ -18,6 +18,8 @@ __all__ = ["AGREEING", "DISTURBED", "is_calm", "quiet_reference", "quiet_runs", 
 
 AGREEING = 1.03
 """Runs of a network agree while one takes less than so many times what the other takes."""
+_FAR_SLOWER = 1.25
+"""So many times what the fastest run takes is more than runs of a network differ by on a quiet machine."""
 DISTURBED = 1.1
 """A run was not calm when its reference took so many times what it takes while the machine is quiet."""
 _QUIET_SHARE = 10  # percentile of the references that stands for a quiet machine
@@ -35,12 +37,13 @@ def is_calm(run: Run, quiet: float) -> bool:
 
 
 def quiet_runs(runs: Sequence[Run], latency: Callable[[Run], float] = attrgetter("low_ms")) -> list[Run]:
-    """Those of one task's successful runs that agree with the fastest; ``latency`` gives a run's ms."""
+    """Those of one task's successful runs that were not far slower than the fastest; ``latency`` gives a run's ms."""
     fastest = min(latency(run) for run in runs)
-    return [run for run in runs if latency(run) <= AGREEING * fastest]
+    return [run for run in runs if latency(run) <= _FAR_SLOWER * fastest]
 
 
 def settled(runs: Sequence[Run], quiet: float) -> bool:
     """Whether one task's successful runs tell what it takes on a quiet machine, whose reference takes ``quiet`` ms."""
-    kept = quiet_runs(runs)
+    fastest = min(run.low_ms for run in runs)
+    kept = [run for run in runs if run.low_ms <= AGREEING * fastest]
     return len(kept) > 1 and any(is_calm(run, quiet) for run in kept)
