@@ -24,7 +24,7 @@ def test_what_was_certified_holds(space: SearchSpace, seed: int, tolerance: floa
     bound = None if share is None else 1.05 * (model.fastest()[0] * (1 - share) + model.slowest()[0] * share)
     reduction = cut(space, profile, tolerance=tolerance, max_latency=bound)
     assert not checked(reduction, reduction.certificate)
-    if reduction.certificate.slowdown * model.fastest()[0] > 1e-3 * model.slowest()[0]:
+    if reduction.certificate.slowdown > 1e-6:
         lower = replace(reduction.certificate, slowdown=0.9 * reduction.certificate.slowdown)
         assert any("slowed down by more than" in problem for problem in checked(reduction, lower))
         cheaper = replace(reduction.certificate, slowdown_ms=0.9 * reduction.certificate.slowdown_ms)
@@ -37,18 +37,6 @@ def staircase() -> Reduction:
         [{"conv2d": {"out_channels": "a", "kernel": 1}}, {"conv2d": {"out_channels": "b", "kernel": 1}}],
     )
     return cut(space, GivenProfile(space, lambda operator: 1.0 + (operator.out_channels + 1) // 2), tolerance=0.0)
-
-
-def test_a_model_that_was_fitted_again_may_differ_a_little() -> None:
-    reduction = cut(
-        staircase().full, GivenProfile(staircase().full, lambda o: 1.0 + 0.01 * o.out_channels), tolerance=10.0
-    )
-    good = reduction.certificate
-    assert good.slowdown > 0.001
-    for little in (1 - 1e-7, 1 - 1e-6):
-        claim = replace(good, slowdown=little * good.slowdown, slowdown_ms=little * good.slowdown_ms)
-        assert not checked(reduction, claim)
-    assert checked(reduction, replace(good, slowdown=0.99 * good.slowdown))
 
 
 def test_each_claim_is_checked() -> None:

@@ -65,7 +65,7 @@ def test_cut_score_verify_on_every_live_platform(workspace, platform):
 
     checked = answer_apart("check-certificate", directory, cwd=workspace)
     assert checked["holds"]
-    assert checked["slowdown"] == pytest.approx(content["certificate"]["slowdown"], abs=1e-5)  # fitted again
+    assert checked["slowdown"] == content["certificate"]["slowdown"]
     certificate = workspace / directory / "certificate.json"
     honest = certificate.read_text()
     certificate.write_text(json.dumps({**json.loads(honest), "full_size": "7"}))

@@ -195,6 +195,17 @@ def test_whole_networks_tell_what_their_operators_do_not() -> None:
     assert alone < truth[0] / 1.05  # which is where the correction starts
 
 
+def test_the_last_bit_of_what_networks_took_moves_nothing_but_last_bits() -> None:
+    """Or a certificate would not hold for a model that is fitted again."""
+    workload, runs = simulated_campaign()
+    evidence = gather(runs)
+    mean = fit_latency_model(workload, evidence).costs.mean
+    for direction in (0.0, 1.0):
+        moved = {key: float(np.nextafter(ms, direction * 2 * ms)) for key, ms in evidence.totals.items()}
+        again = fit_latency_model(workload, dataclasses.replace(evidence, totals=moved))
+        np.testing.assert_allclose(again.costs.mean, mean, rtol=1e-10)
+
+
 def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
     """Alone each takes a call of its own, and nine tenths of its time, the larger ones of a family even less."""
     workload, _ = simulated_campaign()

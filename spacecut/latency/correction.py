@@ -20,8 +20,8 @@ from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve, eigh
-from scipy.optimize import minimize
+from scipy.linalg import eigh, qr, solve_triangular
+from scipy.optimize import minimize, root
 
 from spacecut.latency.estimator import Costs, estimate_without, summed_as_measured
 from spacecut.latency.evidence import Evidence
@@ -38,9 +38,12 @@ _LEAST_SHARE = 0.1
 _SCALES = {"overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0.03, "growth": 0.03, "noise": 0.02}
 """Where the search for the prior standard deviations starts; of the median network for ``overhead`` and, divided by
 its operators, ``call``; else relative."""
-_FLOOR_MS = 1e-3  # no network is timed better than to a microsecond
+_FLOOR_MS, _FLOOR = 1e-3, 4e-4  # no network is timed better than to a microsecond, nor than to so much of itself
 _NOTHING_MS = 1e-4  # what takes no longer was done together with another operator, and is no call of its own
 _LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
+_SETTLED = 1e-12
+"""How closely those scales are found, relatively; by the likelihood alone, which is flat about its peak, they would be
+known to some thousandths, and a model that is fitted again elsewhere would differ by as much."""
 _SPREAD = 1.5  # the logarithms of those scales are themselves normal about the start, with this standard deviation
 
 
@@ -161,13 +164,14 @@ def _correct(
     start = np.asarray(list(_SCALES.values()))
     regression = _Regression(costs, told, features, relative, 1 / measured)
 
-    def unlikelihood(steps: np.ndarray) -> float:
+    def unlikelihood(steps: np.ndarray) -> tuple[float, np.ndarray]:
         scales = start * np.exp(steps)
-        by_networks = regression.unlikelihood(np.square(scales[which] * units), scales[-1])
-        return by_networks + float(np.square(steps / _SPREAD).sum()) / 2
+        value, slopes, by_noise = regression.unlikelihood(np.square(scales[which] * units), scales[-1])
+        slope = np.append(np.bincount(which, slopes, minlength=len(start) - 1), by_noise)
+        return value + float(np.square(steps / _SPREAD).sum()) / 2, slope + steps / _SPREAD**2
 
-    found = minimize(unlikelihood, np.zeros(len(start)), method="L-BFGS-B", bounds=[(-4, 4)] * len(start))
-    scales = start * np.exp(found.x)
+    near = minimize(unlikelihood, np.zeros(len(start)), jac=True, method="L-BFGS-B").x
+    scales = start * np.exp(root(lambda steps: unlikelihood(steps)[1], near, tol=_SETTLED).x)
     prior = np.square(scales[which] * units)
     least = _LEAST_SHARE * costs.mean
     low = np.zeros(len(rows), dtype=bool)
@@ -213,7 +217,7 @@ class _Regression:
         self.design = np.column_stack([inverse, relative @ features[: self.seen]])
         self.residual = 1 - (relative * theirs.mean).sum(axis=1)
         self._own = self.deviations @ self.deviations.T
-        self._clock = np.square(_FLOOR_MS * inverse)
+        self._clock = np.square(_FLOOR_MS * inverse) + _FLOOR**2
 
     @cached_property
     def _spectrum(self) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -221,18 +225,28 @@ class _Regression:
         values, vectors = eigh(self._own + np.diag(self._clock))
         return np.maximum(values, 0.0), vectors.T @ self.design, vectors.T @ self.residual
 
-    def unlikelihood(self, prior: np.ndarray, noise: float) -> float:
-        """The negative logarithm of the marginal likelihood, up to a constant.
+    def unlikelihood(self, prior: np.ndarray, noise: float) -> tuple[float, np.ndarray, float]:
+        """The negative logarithm of the marginal likelihood, up to a constant, and its slopes.
 
-        By the Woodbury identity: the few corrections are a matrix of low rank beside one that is diagonal here.
+        The few corrections are a matrix of low rank beside one that is diagonal here. They are told by least squares
+        with a triangular factor, as normal equations would round too much of the likelihood away. The slopes are by
+        the logarithms of the corrections' standard deviations, and of the noise's (Rasmussen & Williams, 5.4.1).
         """
         values, design, residual = self._spectrum
         variance = values + noise**2
-        scaled = design * np.sqrt(prior)
-        factor, lower = cho_factor(np.eye(len(prior)) + (scaled.T / variance) @ scaled, lower=True)
-        common = scaled.T @ (residual / variance)
-        fit = residual @ (residual / variance) - common @ cho_solve((factor, lower), common)
-        return float(fit / 2 + np.log(variance).sum() / 2 + np.log(np.diag(factor)).sum())
+        deviation = np.sqrt(variance)
+        scaled = design * np.sqrt(prior) / deviation[:, None]
+        target = residual / deviation
+        basis, factor = qr(np.concatenate([scaled, np.eye(len(prior))]), mode="economic")
+        inverse = solve_triangular(factor, np.eye(len(prior)))
+        common = inverse @ (basis[: len(target)].T @ target)
+        left = target - scaled @ common
+        value = left @ left / 2 + common @ common / 2 + np.log(variance).sum() / 2
+        value += np.log(np.abs(np.diag(factor))).sum()
+        by_prior = 1 - np.square(inverse).sum(axis=1) - np.square(common)
+        explained = np.square(basis[: len(target)]).sum(axis=1)
+        by_noise = noise**2 * ((1 - explained - np.square(left)) / variance).sum()
+        return float(value), by_prior, float(by_noise)
 
     def covariance(self, prior: np.ndarray, noise: float) -> np.ndarray:
         """Of the residuals."""

@@ -19,6 +19,7 @@ from scipy.optimize import minimize
 from scipy.stats import norm, rankdata
 
 from spacecut.operators import expand
+from spacecut.quality.gaussian import unlikelihood
 from spacecut.space import SearchSpace
 
 __all__ = ["AccuracyProcess", "alike", "codes_of", "design_of", "normal_scores"]
@@ -148,15 +149,13 @@ class AccuracyProcess:
         some = np.random.default_rng(0).permutation(len(self.codes))[:_FITTED]
         shared, score = self._shared(self.codes[some], self.codes[some]), normal_scores(self.accuracy[some])
 
-        def unlikelihood(steps: np.ndarray) -> float:
+        def unlikely(steps: np.ndarray) -> float:
             scales = _Scales.of(steps)
             covariance = shared.covariance(scales) + (scales.noise + 1e-6) * np.eye(len(score))
-            factor, lower = cho_factor(covariance, lower=True)
-            told = score @ cho_solve((factor, lower), score) / 2 + np.log(np.diag(factor)).sum()
-            return float(told + np.square(steps / _SPREAD).sum() / 2)
+            return unlikelihood(covariance, score) + float(np.square(steps / _SPREAD).sum()) / 2
 
         found = [
-            minimize(unlikelihood, np.asarray([0, 0, start, 1, -2.0]), method="L-BFGS-B", bounds=[(-9, 5)] * 5)
+            minimize(unlikely, np.asarray([0, 0, start, 1, -2.0]), method="L-BFGS-B", bounds=[(-9, 5)] * 5)
             for start in _STARTS
         ]
         return _Scales.of(min(found, key=lambda one: float(one.fun)).x)

@@ -15,12 +15,12 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from scipy.linalg import cho_factor, cho_solve
 from scipy.optimize import minimize
 from scipy.stats import norm, spearmanr
 
 from spacecut.errors import InputError
 from spacecut.quality.family import LEVELS, Quality, levelled, quality_family
+from spacecut.quality.gaussian import unlikelihood
 from spacecut.quality.process import AccuracyProcess, alike, codes_of, design_of, normal_scores
 from spacecut.space import Candidate, Choice, SearchSpace
 from spacecut.space.architectures import Rows, architecture_of, read_rows, written_as
@@ -156,11 +156,8 @@ def from_accuracies(
         each, shared, noise = np.exp(2 * logs)
         return np.asarray(each * own + shared * common + outer + noise * np.eye(len(score)))
 
-    def unlikelihood(logs: np.ndarray) -> float:
-        factor, lower = cho_factor(covariance(logs), lower=True)
-        return float(score @ cho_solve((factor, lower), score) / 2 + np.log(np.diag(factor)).sum())
-
-    found = minimize(unlikelihood, np.log([0.3, 0.3, 0.5]), method="L-BFGS-B", bounds=[(-5, 2)] * 3)
+    start = np.log([0.3, 0.3, 0.5])
+    found = minimize(lambda logs: unlikelihood(covariance(logs), score), start, method="L-BFGS-B", bounds=[(-5, 2)] * 3)
     inverse = np.linalg.inv(covariance(found.x))
     each, shared, _ = np.exp(2 * found.x)
     prior = each * np.eye(len(equal)) + shared * equal
