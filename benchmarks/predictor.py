@@ -70,7 +70,7 @@ class Row:
     rank: float
     per_prediction: float = 0.0
     inside: float | None = None
-    """Share of the networks whose latency is inside the predictor's 90 % interval, if it has one."""
+    """Share of the networks' runs that are inside the predictor's 90 % interval, if it has one."""
 
     def line(self) -> str:
         """The row as Markdown."""
@@ -167,7 +167,7 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
 
     low, high = model.interval(numbers)
     ours = row("spacecut", model.predict(numbers), len(profile.runs), profile.seconds)
-    inside = float(np.mean((low <= truth) & (truth <= high)))
+    inside = share_inside(keys, runs, low, high)
     rows = [
         replace(ours, per_prediction=seconds_a_prediction(model), inside=inside),
         noise_floor(name, platform, once, again, sum(run.seconds for run in even)),
@@ -205,6 +205,13 @@ def latencies_of(keys: Sequence[str], runs: Sequence[Run]) -> np.ndarray:
     """Milliseconds of networks by one half of their runs."""
     latencies = whole_latencies(runs)
     return np.asarray([np.median(latencies[key]) for key in keys])
+
+
+def share_inside(keys: Sequence[str], runs: Sequence[Run], low: np.ndarray, high: np.ndarray) -> float:
+    """Share of the runs that took no less ms and no more, the same weight for each network."""
+    latencies = whole_latencies(runs)
+    each = zip(keys, low, high, strict=True)
+    return float(np.mean([np.mean(np.clip(latencies[key], *bounds) == latencies[key]) for key, *bounds in each]))
 
 
 def noise_floor(name: str, platform: str, once: np.ndarray, again: np.ndarray, seconds: float) -> Row:
@@ -291,8 +298,8 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None
 Repeat with `make {target}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from the
 profile's; their runs, in {PASSES} passes, take turns with the profile's own, as the machine drifts, and the geometric
 mean of the even and the odd passes is what is to be predicted.
-"Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of the networks
-that are inside the interval that ours says 90 % of them are in, and "µs each" what one of a million predictions takes.
+"Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of their single
+runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
 {peers}
 
 | space | platform | predictor | ±5 % | ±10 % | mean error | inside | Spearman | measurements | seconds | µs each |
