@@ -9,7 +9,8 @@ five minutes. The peer fits one regular step width, as Blackthorn is described t
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from datetime import UTC, datetime
 from pathlib import Path
@@ -26,9 +27,10 @@ from spacecut.platforms import get_platform
 RESULTS = Path(__file__).parent / "results"
 PLATFORMS = ("onnxruntime", "openvino", "litert")
 AXIS = 1024
-LIVE_AXIS = 128
+LIVE_AXIS = 256
 SEEDS = 20
-PASSES = 3
+SWEEPS = 7
+_EDGE, _DEVIATIONS = 0.25, 5.0  # of a typical jump, and of the noise: an edge is no less than either
 _AGREED = 2
 _MOST_TRIES = 8
 
@@ -149,61 +151,63 @@ def _row(name: str, axis: int, found: list[Outcome], measurements: float, peer: 
     )
 
 
-class LiveAxis:
-    """Latency of a 3x3 convolution (64 channels in, 28x28) over its output channels, on a live platform."""
+@contextmanager
+def live_axis(platform: str) -> Iterator[Probe]:
+    """Milliseconds of a 3x3 convolution (64 channels in, 28x28) by its output channels, in a worker of its own.
 
-    def __init__(self, platform: str) -> None:
-        self._worker = Worker.of(get_platform(platform))
+    A probe is the least of so many runs that two agree: disturbances only ever add.
+    """
+    with Worker.of(get_platform(platform)) as worker:
 
-    def probe(self, width: int) -> float:
-        """Milliseconds, the least of so many runs that two agree: disturbances only ever add."""
-        network = Network.single(Operator("conv2d", 64, 28, 28, width, kernel=3, activation="relu"))
-        found: list[float] = []
-        while len(found) < _MOST_TRIES and sum(value <= AGREEING * min(found) for value in found) < _AGREED:
-            samples = self._worker.measure(network, False, Protocol())
-            found.append(float(np.quantile(samples.total_ms, QUIET)))
-        return min(found)
+        def probe(width: int) -> float:
+            network = Network.single(Operator("conv2d", 64, 28, 28, width, kernel=3, activation="relu"))
+            found: list[float] = []
+            while len(found) < _MOST_TRIES and sum(value <= AGREEING * min(found) for value in found) < _AGREED:
+                samples = worker.measure(network, False, Protocol())
+                found.append(float(np.quantile(samples.total_ms, QUIET)))
+            return min(found)
 
-    def close(self) -> None:
-        """End the worker."""
-        self._worker.close()
+        probe(1)  # what a worker runs first warms it up
+        yield probe
 
 
-def swept(axis: LiveAxis) -> np.ndarray:
-    """The exhaustive sweep in shuffled passes, the least of each width: disturbances only ever add."""
+def swept(platform: str) -> np.ndarray:
+    """Exhaustive sweeps in shuffled order, ``[sweeps, widths]``.
+
+    Each loads every program anew: one that happens to lie badly in memory is slow for as long as it stays loaded.
+    """
     generator = np.random.default_rng(0)
-    cost = np.empty((PASSES, LIVE_AXIS))
+    cost = np.empty((SWEEPS, LIVE_AXIS))
     for row in cost:
-        for width in generator.permutation(LIVE_AXIS):
-            row[width] = axis.probe(int(width) + 1)
-    return np.asarray(cost.min(axis=0))
+        with live_axis(platform) as probe:
+            for width in generator.permutation(LIVE_AXIS):
+                row[width] = probe(int(width) + 1)
+    return cost
 
 
 def swept_edges(cost: np.ndarray) -> list[int]:
-    """Edges of a sweep: jumps of more than half the typical one.
+    """Edges of sweeps ``[sweeps, widths]``: where the middle one of their jumps is no noise, nor less than others.
 
-    A typical jump is the median of those that the noise (five deviations of the differences) does not explain.
+    What is noise is told by most widths, which have no edge: five deviations of it, relative to the cost. And a jump is
+    less than others at a quarter of the typical one of those that are no noise.
     """
-    jumps = np.abs(np.diff(cost))
-    noise = 1.4826 * float(np.median(jumps))
-    typical = float(np.median(jumps[jumps > 5 * noise])) if (jumps > 5 * noise).any() else float("inf")
-    return [int(position) + 2 for position in np.flatnonzero(jumps > 0.5 * typical)]
+    jumps = np.abs(np.median(np.diff(cost), axis=0))
+    level = np.median(cost, axis=0)[1:]
+    noise = _DEVIATIONS * 1.4826 * float(np.median(jumps / level)) * level
+    typical = np.median(jumps[jumps > noise]) if (jumps > noise).any() else 0.0
+    return [int(position) + 2 for position in np.flatnonzero((jumps > noise) & (jumps >= _EDGE * typical))]
 
 
 def live() -> tuple[list[str], dict[str, tuple[np.ndarray, list[int], Staircase]]]:
     """Rows and curves for the live platforms."""
     rows, curves = [], {}
     for platform in PLATFORMS:
-        axis = LiveAxis(platform)
-        try:
-            axis.probe(1)
-            cost = swept(axis)
-            staircase = find_steps(axis.probe, 1, LIVE_AXIS)
-            peer = one_step_width(axis.probe, LIVE_AXIS)
-        finally:
-            axis.close()
+        cost = swept(platform)
+        with live_axis(platform) as probe:
+            staircase = find_steps(probe, 1, LIVE_AXIS)
+            peer = one_step_width(probe, LIVE_AXIS)
         true = swept_edges(cost)
-        curves[platform] = cost, true, staircase
+        curves[platform] = np.median(cost, axis=0), true, staircase
         found = outcome(staircase.edges, staircase.probes, true)
         rows.append(_row(platform, LIVE_AXIS, [found], staircase.measurements, [outcome(*peer, true)]))
         print(f"{platform}: swept {true}; found {list(staircase.edges)}", flush=True)
@@ -261,8 +265,9 @@ Noise is the standard deviation of one measurement. The exhaustive sweep probes 
 ## Live: 3x3 convolution, 64 channels in, 28x28, widths 1 to {LIVE_AXIS}
 
 {records[0].machine}; {versions}; f32, one thread, batch 1. True edges
-are those of the exhaustive sweep of {LIVE_AXIS} widths, the least of {PASSES} shuffled passes. A probe is the least of
-so many runs that two agree within 3 %.
+are jumps of a quarter of the typical one, or more, and of five deviations of the noise, in the middle of {SWEEPS}
+exhaustive sweeps, shuffled and each with programs loaded anew. A probe is the least of so many runs that two agree
+within 3 %.
 
 | platform | {head.removesuffix("---|")}
 {chr(10).join(measured)}

@@ -54,6 +54,28 @@ def test_a_dip_is_a_stair_of_its_own():
     assert found.tops == (16, 31, 32, 64, 96)
 
 
+@pytest.mark.parametrize("seed", range(3))
+def test_stairs_far_lower_than_most_are_found_where_little_is_noise(seed):
+    # Read off a sweep: OpenVINO, 3x3 convolution, 64 channels in, 28x28, microseconds; full blocks are a bit faster.
+    stairs = {
+        1: 145,
+        17: 270,
+        33: 440,
+        48: 402,
+        49: 573,
+        64: 520,
+        65: 640,
+        81: 808,
+        96: 760,
+        97: 890,
+        113: 1065,
+        128: 1010,
+    }
+    starts = [*stairs, 129]
+    curve = np.repeat([0.0, *map(float, stairs.values())], [1, *np.diff(starts)])
+    assert search(curve, 0.003, seed, last=128).edges == tuple(stairs)[1:]
+
+
 @pytest.mark.parametrize("noise", [0.0, 0.003, 0.01])
 def test_a_smooth_curve_has_no_edges(noise):
     found = search(50 + 0.6 * WIDTHS, noise)

@@ -23,7 +23,7 @@ Probe = Callable[[int], float]
 
 _SIGMAS = 3.0  # a comparison is settled once it is so many standard errors from undecided
 _FIRST_JUMP = 0.03  # of the cost: what counts as an edge before one was seen
-_SHARE_OF_JUMP = 0.5  # of the jumps seen so far: what counts as one from then on
+_SHARES_OF_JUMP = (0.25, 0.5)  # of the jumps seen so far: what counts as one from then on, by the noise
 _DOUBLING = 16  # galloping doubles up to here
 _GROWTH = 1.5  # and grows so from here on: no faster, or a dip as wide as the stair before it could be leapt over
 _CALIBRATION = 5
@@ -81,14 +81,22 @@ class _Axis:
         """Whether the gap is an edge's; measured again and again while that is in doubt."""
         while True:
             gap = abs(self.gap(one, other, slope))
-            least = (
-                _SHARE_OF_JUMP * float(np.median(np.abs(self.jumps))) if self.jumps else _FIRST_JUMP * self.cost(one)
-            )
+            least = self._least_jump(one, other)
             counts = len(self.seen[one]), len(self.seen[other])
-            error = self.noise * float(np.hypot(self.cost(one) / counts[0] ** 0.5, self.cost(other) / counts[1] ** 0.5))
-            if abs(gap - least) >= _SIGMAS * error or min(counts) >= _MOST_REPEATS:
+            if abs(gap - least) >= _SIGMAS * self._error(one, other, *counts) or min(counts) >= _MOST_REPEATS:
                 return bool(gap > least)
             self.again(one if counts[0] <= counts[1] else other)
+
+    def _least_jump(self, one: int, other: int) -> float:
+        """What counts as an edge between two widths: as little as a single measurement of each can tell from none."""
+        if not self.jumps:
+            return _FIRST_JUMP * self.cost(one)
+        low, high = np.multiply(_SHARES_OF_JUMP, np.median(np.abs(self.jumps)))
+        return float(np.clip(2 * _SIGMAS * self._error(one, other, 1, 1), low, high))
+
+    def _error(self, one: int, other: int, *counts: int) -> float:
+        """Standard error of the difference of two costs, each a mean of so many measurements."""
+        return self.noise * float(np.hypot(*(self.cost(w) / n**0.5 for w, n in zip((one, other), counts, strict=True))))
 
 
 def find_steps(probe: Probe, first: int = 1, last: int = 1024, noise: float | None = None) -> Staircase:
