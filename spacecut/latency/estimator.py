@@ -28,6 +28,9 @@ _FEWEST = 8  # distinct operators for a choice of features by cross-validation
 _LEAST = 4  # distinct operators that tell, left out one by one, how well the plainest features fit
 _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
+_PRICE = 1e-3
+"""What weights cost in all counts as an error, the plainest features being the cheapest: too little to matter, but of
+mixtures that fit alike the rounding of a processor would choose. Of square roots no two sums are alike."""
 _ROUNDING = 1e-9  # relative errors of so little are no errors
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
@@ -280,5 +283,7 @@ def _solve(features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.nda
 
 def _solve_relative_to(size: np.ndarray, features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.ndarray:
     scale = weight / np.maximum(size, _FLOOR_MS)
-    weights, _ = nnls(features * scale[:, None], cost * scale, maxiter=50 * features.shape[1])
+    design = features * scale[:, None]
+    price = _PRICE * design.max(axis=0) * np.sqrt(np.linspace(1, 2, design.shape[1]))
+    weights, _ = nnls(np.vstack([design, price]), np.append(cost * scale, 0.0), maxiter=50 * design.shape[1])
     return np.asarray(weights)
