@@ -29,8 +29,9 @@ _LEAST = 4  # distinct operators that tell, left out one by one, how well the pl
 _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _PRICE = 1e-3
-"""What weights cost in all counts as an error, the plainest features being the cheapest: too little to matter, but of
-mixtures that fit alike the rounding of a processor would choose. Of square roots no two sums are alike."""
+"""So much of what all weights cost together counts as an error: too little to matter, but it decides between mixtures
+that fit alike, which the rounding of a processor would decide otherwise. Plain features are cheap; prices are square
+roots, of which no two sums are alike."""
 _ROUNDING = 1e-9  # relative errors of so little are no errors
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
