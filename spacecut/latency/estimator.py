@@ -29,7 +29,7 @@ _LEAST = 4  # distinct operators that tell, left out one by one, how well the pl
 _UNFITTED = 0.5  # relative error of a fit that could not be checked
 _FLOOR_MS = 1e-3  # below a microsecond, errors count in microseconds
 _PRICE = 1e-3
-"""So much of what all weights cost together counts as an error: too little to matter, but it decides between mixtures
+"""So much of what all weights cost together counts as an error while features are chosen: it decides between mixtures
 that fit alike, which the rounding of a processor would decide otherwise. Plain features are cheap; prices are square
 roots, of which no two sums are alike."""
 _ROUNDING = 1e-9  # relative errors of so little are no errors
@@ -284,7 +284,10 @@ def _solve(features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.nda
 
 def _solve_relative_to(size: np.ndarray, features: np.ndarray, cost: np.ndarray, weight: np.ndarray) -> np.ndarray:
     scale = weight / np.maximum(size, _FLOOR_MS)
-    design = features * scale[:, None]
-    price = _PRICE * design.max(axis=0) * np.sqrt(np.linspace(1, 2, design.shape[1]))
-    weights, _ = nnls(np.vstack([design, price]), np.append(cost * scale, 0.0), maxiter=50 * design.shape[1])
-    return np.asarray(weights)
+    design, target, most = features * scale[:, None], cost * scale, 50 * features.shape[1]
+    price = _PRICE * design.max(axis=0) * np.sqrt(np.linspace(1, 2, features.shape[1]))
+    chosen = nnls(np.vstack([design, price]), np.append(target, 0.0), maxiter=most)[0] > 0
+    weights = np.zeros(features.shape[1])
+    if chosen.any():
+        weights[chosen] = nnls(design[:, chosen], target, maxiter=most)[0]
+    return weights
