@@ -38,12 +38,16 @@ def is_calm(run: Run, quiet: float) -> bool:
 
 def quiet_runs(runs: Sequence[Run], latency: Callable[[Run], float] = attrgetter("low_ms")) -> list[Run]:
     """Those of one task's successful runs that were not far slower than the fastest; ``latency`` gives a run's ms."""
-    fastest = min(latency(run) for run in runs)
-    return [run for run in runs if latency(run) <= _FAR_SLOWER * fastest]
+    return _within(_FAR_SLOWER, runs, latency)
 
 
 def settled(runs: Sequence[Run], quiet: float) -> bool:
     """Whether one task's successful runs tell what it takes on a quiet machine, whose reference takes ``quiet`` ms."""
-    fastest = min(run.low_ms for run in runs)
-    kept = [run for run in runs if run.low_ms <= AGREEING * fastest]
+    kept = _within(AGREEING, runs, attrgetter("low_ms"))
     return len(kept) > 1 and any(is_calm(run, quiet) for run in kept)
+
+
+def _within(factor: float, runs: Sequence[Run], latency: Callable[[Run], float]) -> list[Run]:
+    """Those that took at most so many times what the fastest took."""
+    fastest = min(latency(run) for run in runs)
+    return [run for run in runs if latency(run) <= factor * fastest]
