@@ -8,10 +8,11 @@ import sqlite3
 import subprocess
 import sys
 import time
-from collections import Counter
+from collections import Counter, defaultdict
 from dataclasses import replace
 
 import numpy as np
+import psutil
 import pytest
 
 import spacecut
@@ -69,6 +70,17 @@ def test_a_program_stays_loaded_where_it_can_be_run_again_and_there_is_room():
         assert not kept
     with programs.opened(NETWORK, False) as again:
         assert again == (first, True)
+
+
+def test_programs_take_a_quarter_of_the_memory_that_a_container_has(tmp_path, monkeypatch):
+    platform = get_platform("onnxruntime")
+    total = psutil.virtual_memory().total
+    limit = tmp_path / "memory.max"
+    monkeypatch.setattr("spacecut.measure.programs._LIMIT", limit)
+    for text, expected in ((None, total), ("max\n", total), (f"{total * 2}\n", total), ("4096\n", 4096)):
+        if text is not None:
+            limit.write_text(text)
+        assert Programs(platform).room == expected // 4
 
 
 def test_a_program_that_fails_is_loaded_anew_and_the_others_stay():
@@ -333,6 +345,23 @@ def test_a_network_that_fails_takes_no_room_from_the_others(tmp_path, monkeypatc
     runs = Campaign(platform, store, QUICK).cover(networks, Budget(28.0, passes=3, repairs=0), lambda runs: True)
     assert len({run.task.network for run in runs if run.error is None}) == 7  # (28 - 1) / 4 runs of 1 s, rounded up
     assert {run.task.network for run in runs if run.error} == {bad}
+
+
+def test_operators_alone_beside_networks_are_run_twice(tmp_path, monkeypatch):
+    let_runs_take_a_second(monkeypatch)
+    monkeypatch.setattr(Worker, "measure", lambda *_: Samples([1.0], {}, [], 1.0))
+    platform = get_platform("litert")
+    networks = list(sampled_networks(expand(load_space("metapruning/mobilenet_v1"))))
+    store = Store(str(tmp_path / "store.sqlite"), platform_record(platform))
+    runs = Campaign(platform, store, QUICK).cover(networks, Budget(300.0, passes=4, repairs=0))
+    repeats = defaultdict(set)
+    for run in runs:
+        repeats[run.task.network].add(run.task.repeat)
+    operators = {key for key in repeats if len(Network.parse(key).nodes) == 1}
+    assert 1 < len(repeats.keys() - operators) < len(operators)
+    assert all(repeats[key] == ({0, 1} if key in operators else {0, 1, 2, 3}) for key in repeats)
+    # So many more would not fit: the last of the five passes that are counted is for repairs.
+    assert 300.0 <= 5 * len(repeats.keys() - operators) + 3 * len(operators) < 300.0 + 5 + 3 * 6
 
 
 def test_no_further_pass_is_made_once_the_time_is_spent(tmp_path, monkeypatch):

@@ -1,11 +1,14 @@
 from __future__ import annotations
 
 import importlib.util
+import math
 
 import numpy as np
 import pytest
 
 from spacecut.errors import InputError, PlatformUnavailable
+from spacecut.measure.protocol import Protocol, time_program
+from spacecut.operators import Network, Node, Operator
 from spacecut.platforms import PlatformName, Status, get_platform, platform_statuses
 from spacecut.platforms.attribution import charge, owner
 from spacecut.platforms.litert import LiteRt
@@ -82,6 +85,17 @@ class TestEthosU65(PlatformContract):
 
 class TestEthosU85(PlatformContract):
     platform_name = "ethos-u/u85-512"
+
+
+@pytest.mark.parametrize("short", [True, False])
+def test_openvino_runs_without_counters_where_they_would_take_time(short, monkeypatch):
+    monkeypatch.setattr("spacecut.platforms.openvino._SHORT_MS", math.inf if short else 0.0)
+    nodes = tuple(Node(Operator("conv2d", 2, 4, 4, 2), (number - 1,)) for number in range(8))
+    program = get_platform("openvino").load(Network((2, 4, 4), nodes, 7), nodes=True)
+    for _ in range(2):  # the counters go on where they were
+        samples = time_program(program, Protocol(shortest=0.0), nodes=True)
+        assert (samples.watched_ms is samples.total_ms) is not short
+        assert samples.node_ms.keys() == set(range(8))  # though they take less than the counters can tell
 
 
 def test_names_are_taken_apart():

@@ -2,6 +2,8 @@ from __future__ import annotations
 
 import time
 
+import pytest
+
 from spacecut.measure import Protocol
 from spacecut.measure.protocol import time_program, timed_run
 from spacecut.platforms import Program
@@ -48,10 +50,12 @@ def test_a_clock_of_the_platforms_own_counts():
     assert 1.0 < timed_run(Steady(0.002)) < 1000.0
 
 
-def test_nodes_are_timed_first_and_then_the_whole_without_that():
+@pytest.mark.parametrize(("once", "marked"), [(False, 7), (True, 2)])
+def test_the_whole_is_timed_before_its_nodes_unless_they_can_be_timed_but_once(once, marked):
     program = Steady()
+    program.watched_once = once
     samples = time_program(program, Protocol(warmup=2, least=3, most=5, spread=0.0, shortest=0.0), nodes=True)
-    assert program.marked == 2
+    assert program.marked == marked
     assert [len(samples.watched_ms), len(samples.node_ms[0]), len(samples.total_ms)] == [5, 5, 5]
     assert program.runs == 12
 

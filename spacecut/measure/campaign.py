@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
 import numpy as np
@@ -37,6 +37,8 @@ class Budget:
         seconds: About how much measurement a space gets; the number of networks follows from it.
         passes: Every network is run so many times, far apart in time, so that drift is not taken for a step; at least
             twice, even where that takes longer than was expected.
+        beside: Operators alone beside networks are run so many times: what they cost in company, and what others cost
+            that are not run, is known less well than what they take.
         repairs: So many further times what is not settled yet, since the machine was disturbed, is measured again
             within the seconds.
         more_passes: Small spaces get up to so many passes, while they stay under a quarter of the seconds.
@@ -46,9 +48,43 @@ class Budget:
 
     seconds: float = 120.0
     passes: int = 5
+    beside: int = 2
     more_passes: int = 7
     repairs: int = 8
     error: float = 0.01
+
+
+@dataclass
+class _FirstPass:
+    """What was run once, and how long it took.
+
+    Attributes:
+        beside: Operators alone beside networks.
+        runs: All of it.
+        prepared: Seconds that no further pass takes.
+        networks: Seconds that all others take in every pass.
+        operators: Seconds that those operators take.
+    """
+
+    beside: set[Task] = field(default_factory=set)
+    runs: list[Run] = field(default_factory=list)
+    prepared: float = 0.0
+    networks: float = 0.0
+    operators: float = 0.0
+
+    def add(self, run: Run) -> None:
+        """Count a run."""
+        self.runs.append(run)
+        once_only = run.seconds if run.error else run.preparing  # what failed is hardly begun again
+        self.prepared += once_only
+        if run.task in self.beside:
+            self.operators += run.seconds - once_only
+        else:
+            self.networks += run.seconds - once_only
+
+    def seconds(self, passes: int, beside: int = 1) -> float:
+        """Of so many passes, but of those operators in no more than ``beside`` of them."""
+        return self.prepared + passes * self.networks + min(passes, beside) * self.operators
 
 
 def platform_record(platform: Platform) -> PlatformRecord:
@@ -110,55 +146,59 @@ class Campaign:
         Raises:
             MeasurementError: Nothing can be measured.
         """
-        runs: list[Run] = []
         once = self._platform.deterministic
         rounds = 1 if once else budget.passes + 1  # the last one is for what has to be repeated
-        prepared = spent = 0.0
-        chosen: list[Task] = []
+        first = _FirstPass()
         try:
             groups = self._makers.ahead(plan(networks, self._platform.tells_node_times), self._unknown)
             for number, group in enumerate(groups, 1):
+                first.beside.update(group[1:])
                 for task in group:
-                    run = self._run(task)
-                    runs.append(run)
-                    chosen.append(task)
-                    once_only = run.seconds if run.error else run.preparing  # what failed is hardly begun again
-                    prepared += once_only
-                    spent += run.seconds - once_only
-                self._progress(prepared + spent, budget.seconds)
-                doubled = spent >= budget.seconds / 4 and not number & (number - 1)
-                if prepared + rounds * spent >= budget.seconds or (once and doubled and enough(runs)):
+                    first.add(self._run(task))
+                self._progress(first.seconds(1), budget.seconds)
+                doubled = first.seconds(1) >= budget.seconds / 4 and not number & (number - 1)
+                expected = first.seconds(rounds, budget.beside + 1)
+                if expected >= budget.seconds or (once and doubled and enough(first.runs)):
                     break
-            if once:
-                budget = replace(budget, passes=1, more_passes=1, repairs=0)
-            order = np.random.default_rng(seed)
-            repeat, whole = 1, prepared + spent
-            while (
-                repeat < budget.more_passes
-                if whole + spent < budget.seconds / 4
-                else repeat < budget.passes and not (repeat > 1 and (whole + spent > budget.seconds or enough(runs)))
-            ):
-                for index in order.permutation(len(chosen)):
-                    run = self._run(replace(chosen[index], repeat=repeat))
-                    runs.append(run)
-                    whole += run.seconds
-                    self._progress(whole, max(prepared + spent * budget.passes, whole))
-                repeat += 1
-            for repair in range(budget.repairs):
-                if whole >= budget.seconds or enough(runs):
-                    break
-                for task in _unsettled(runs):
-                    if whole >= budget.seconds:
-                        break
-                    run = self._run(replace(task, repeat=repeat + repair))
-                    runs.append(run)
-                    whole += run.seconds
-                    self._progress(whole, max(budget.seconds, whole))
+            runs = first.runs if once else self._repeated(first, budget, enough, seed)
         finally:
             self._worker.close()
             self._makers.close()
         if all(run.error for run in runs):
             raise MeasurementError(f"every measurement on {self._platform.name} failed; the last: {runs[-1].error}")
+        return runs
+
+    def _repeated(
+        self, first: _FirstPass, budget: Budget, enough: Callable[[Sequence[Run]], bool], seed: int
+    ) -> list[Run]:
+        """The runs of a first pass, of further ones, and again of what those did not settle."""
+        runs, tasks = list(first.runs), [run.task for run in first.runs]
+        order = np.random.default_rng(seed)
+        repeat, whole = 1, first.seconds(1)
+
+        def run(task: Task, number: int, expected: float) -> None:
+            nonlocal whole
+            runs.append(self._run(replace(task, repeat=number)))
+            whole += runs[-1].seconds
+            self._progress(whole, max(expected, whole))
+
+        while (
+            repeat < budget.more_passes
+            if whole + first.networks < budget.seconds / 4
+            else repeat < budget.passes
+            and not (repeat > 1 and (whole + first.networks > budget.seconds or enough(runs)))
+        ):
+            for index in order.permutation(len(tasks)):
+                if repeat < budget.beside or tasks[index] not in first.beside:
+                    run(tasks[index], repeat, first.seconds(budget.passes, budget.beside))
+            repeat += 1
+        for repair in range(budget.repairs):
+            if whole >= budget.seconds or enough(runs):
+                break
+            for task in _unsettled(runs):
+                if whole >= budget.seconds:
+                    break
+                run(task, repeat + repair, budget.seconds)
         return runs
 
     def _known(self, task: Task) -> Run | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
+from pathlib import Path
 
 import psutil
 
@@ -12,15 +13,20 @@ from spacecut.platforms import Platform, Program
 
 __all__ = ["Programs"]
 
-_ROOM = 2 << 30  # bytes
+_SHARE = 0.25
+"""Of the memory there is, that a process fills with programs."""
+_LIMIT = Path("/sys/fs/cgroup/memory.max")  # of a container, where there is one
 
 
 class Programs:
-    """Programs of a platform in this process, kept for further runs as long as it takes no more than ``room`` bytes."""
+    """Programs of a platform in this process, kept for further runs as long as it takes no more than ``room`` bytes.
 
-    def __init__(self, platform: Platform, room: int = _ROOM) -> None:
+    A quarter of the memory there is unless given.
+    """
+
+    def __init__(self, platform: Platform, room: int | None = None) -> None:
         self._platform = platform
-        self._room = room
+        self.room = int(_SHARE * _memory()) if room is None else room
         # How much room another device has is not known, and what one run tells all of is not run again.
         self._keeps = platform.device == "cpu" and not platform.deterministic
         self._kept: dict[tuple[str, bool], Program] = {}
@@ -42,7 +48,7 @@ class Programs:
         else:
             program = self._platform.load(network, nodes)
             again = self._keeps and not (nodes and program.watched_once)
-            if again and psutil.Process().memory_info().rss <= self._room:
+            if again and psutil.Process().memory_info().rss <= self.room:
                 self._kept[key] = program
         try:
             yield program, key in self._kept
@@ -52,3 +58,10 @@ class Programs:
         finally:
             if key not in self._kept:
                 program.close()
+
+
+def _memory() -> int:
+    """Bytes of memory that this machine, or the container that this is in, has."""
+    limit = _LIMIT.read_text().strip() if _LIMIT.exists() else ""
+    total = int(psutil.virtual_memory().total)
+    return min(total, int(limit)) if limit.isdigit() else total

@@ -249,7 +249,8 @@ class Platform(ABC):
 
         Args:
             network: What to run.
-            nodes: Prepare for :meth:`Program.node_times`; until that is called this may slow the network a little.
+            nodes: Prepare for :meth:`Program.node_times`. Only while nodes are timed, or may still be where they can be
+                but once, may this slow the network.
         """
 
     def compute(self, network: Network, inputs: np.ndarray, calibration: np.ndarray) -> np.ndarray:

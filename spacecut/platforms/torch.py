@@ -57,7 +57,7 @@ class Torch(Platform):
         model = TorchNetwork(network, self.batch, device, dtype)
         values = model.put(input_array(network, self.batch))
         if self.device == "cpu":
-            return _Eager(model, values, nodes)
+            return _Eager(model, values)
         torch.backends.cuda.matmul.allow_tf32 = torch.backends.cudnn.allow_tf32 = False
         return _CudaGraph(model, values)
 
@@ -81,10 +81,10 @@ class Torch(Platform):
 
 
 class _Eager(Program):
-    def __init__(self, model: TorchNetwork, values: torch.Tensor, nodes: bool) -> None:
+    def __init__(self, model: TorchNetwork, values: torch.Tensor) -> None:
         self._model = model
         self._values = values
-        self._nodes = nodes
+        self._watched = False
         self._times: dict[int, list[float]] = {}
         self._last = 0.0
 
@@ -93,13 +93,13 @@ class _Eager(Program):
 
         with torch.inference_mode():
             self._last = time.perf_counter()
-            self._model.run(self._values, self._watch if self._nodes else None)
+            self._model.run(self._values, self._watch if self._watched else None)
 
     def mark(self) -> None:
-        self._times, self._nodes = {}, True
+        self._times, self._watched = {}, True
 
     def node_times(self) -> dict[int, list[float]]:
-        times, self._nodes = self._times, False
+        times, self._watched = self._times, False
         return times
 
     def _watch(self, number: int) -> None:
