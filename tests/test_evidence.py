@@ -11,7 +11,7 @@ from spacecut.latency.estimator import estimate
 from spacecut.latency.evidence import gather
 from spacecut.measure import Run, Task
 from spacecut.operators import Network, Node, Operator
-from spacecut.operators.operator import encode
+from spacecut.operators.operator import Readers, encode
 
 CONV, RELU = Operator("conv2d", 4, 6, 6, 4), Operator("activation", 4, 6, 6, 4, activation="relu")
 
@@ -43,7 +43,9 @@ def test_what_is_done_once_for_twins_is_the_first_ones_whichever_is_named(named:
         (9.0,),
     )
     evidence = gather([run])
-    assert evidence.operators == [CONV, pool, dataclasses.replace(pool, twin=1), dataclasses.replace(pair, exclusive=2)]
+    summed = dataclasses.replace(pool, readers=Readers.SUM)
+    alike = [summed, dataclasses.replace(summed, twin=1)]
+    assert evidence.operators == [CONV, *alike, dataclasses.replace(pair, exclusive=2)]
     assert evidence.cost.tolist() == [3.0, 2.0, 0.0, 1.0]
 
 

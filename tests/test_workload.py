@@ -15,7 +15,7 @@ from spaces import HEAD, architectures, documents, space_of
 from spacecut import load_space
 from spacecut.errors import InputError
 from spacecut.operators import ABSENT, INPUT, ZERO, Network, Node, Operator, Workload, expand
-from spacecut.operators.operator import KIND_NAMES, decode, encode
+from spacecut.operators.operator import KIND_NAMES, Readers, decode, encode
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS, PRECISIONS
 from spacecut.space.walk import NETWORK_INPUT
@@ -303,6 +303,56 @@ def test_how_a_convolution_is_summed_is_told_where_only_a_sum_reads_it() -> None
     assert found == [(summed, beside) for _, _, summed, beside in wired]
     assert Network.single(network.operators[2]) == Network.single(depthwise)
     assert [Operator.parse(str(operator)) for operator in network.operators] == list(network.operators)
+
+
+def test_what_reads_a_pooling_is_told() -> None:
+    pool, relu = Operator("max_pool2d", 4, 6, 6, 4, kernel=3), Operator("activation", 4, 6, 6, 4, activation="relu")
+    pair = Operator("add", 4, 6, 6, 4, inputs=2)
+    last = Readers.POOLING | Readers.CONVOLUTION
+    wired = [
+        (pool, (INPUT,), Readers.SUM | Readers.POOLING | Readers.SEVERAL | Readers.CONVOLUTION),
+        (pool, (0,), Readers.SUM | Readers.CONVOLUTION),
+        (pair, (0, 1), None),
+        (pool, (2,), Readers.SUM | Readers.SEVERAL | Readers.CONVOLUTION),  # twice by one sum
+        (pair, (3, 3), None),
+        (pool, (4,), last),  # through three operators
+        (pool, (5,), Readers.ACTIVATION | Readers.CONVOLUTION),
+        (relu, (6,), None),
+        (Operator("depthwise_conv2d", 4, 6, 6, 4, kernel=3), (7,), None),
+        (pool, (8,), Readers.OTHER | Readers.SEVERAL),  # it is given out, too
+        (Operator("linear", 144, 1, 1, 5), (9,), None),
+        (Operator("conv2d", 5, 1, 1, 5), (10,), None),  # behind a matrix, values have no layout any more
+    ]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 9)
+    assert [operator.readers for operator in network.operators] == [readers or 0 for _, _, readers in wired]
+    assert [Operator.parse(str(operator)) for operator in network.operators] == list(network.operators)
+
+
+def test_what_reads_a_pooling_agrees_with_the_networks() -> None:
+    workload = expand(load_space("nasbench201/cell"))
+    seen = set()
+    for candidates in workload.space.sample(200, seed=1):
+        network = workload.network(candidates)
+        used = [workload.operators[number] for number in workload.used(candidates[None])[0] if number != ABSENT]
+        assert Counter(used) == Counter(network.operators)
+        seen |= {operator.readers for operator in used}
+    assert len(seen) > 12
+
+
+def test_what_reads_a_pooling_is_told_in_part_where_too_many_choices_decide() -> None:
+    choices = {f"c{number}": {"candidates": [0, 1]} for number in range(20)}
+    readers = [
+        {"activation": {"activation": "relu", "input": "pool", "when": f"{name} == 1", "name": f"r{name}"}}
+        for name in choices
+    ]
+    first = [{"avg_pool2d": {"kernel": 3, "name": "pool"}}, *readers, {"add": {"inputs": [f"r{n}" for n in choices]}}]
+    workload = expand(network_space(choices, [*first, {"conv2d": {"out_channels": 4, "kernel": 1}}]))
+    usual = Readers.SUM | Readers.SEVERAL | Readers.CONVOLUTION
+    found = {operator.readers for operator in workload.operators if operator.kind == "avg_pool2d"}
+    assert found == {usual, usual | Readers.ACTIVATION}
+    for number in (0, 1):
+        pool, *_ = workload.network(np.full(20, number)).operators
+        assert pool.readers == (Readers.ACTIVATION | Readers.SEVERAL | Readers.CONVOLUTION if number else usual)
 
 
 def test_what_does_again_what_an_earlier_one_does_is_its_twin() -> None:

@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.operator import FUSABLE, WEIGHTLESS, Operator, fuses
+from spacecut.operators.operator import CONVOLUTIONS, FUSABLE, POOLINGS, WEIGHTLESS, Operator, Readers, fuses
 
 __all__ = ["INPUT", "ZERO", "Affine", "Network", "Node"]
 
@@ -92,9 +92,28 @@ class Network:
                 twin=int(position in self.twins),
                 summed=summed[position],
                 beside=beside[position],
+                readers=self._readers[position] if node.operator.kind in POOLINGS else 0,
             )
             for position, node in enumerate(self.nodes)
         )
+
+    @cached_property
+    def _readers(self) -> list[int]:
+        """What reads each node's output, as :class:`~spacecut.operators.operator.Readers`."""
+        found = [Readers(0)] * len(self.nodes)
+        read = Counter(source for node in self.nodes for source in node.inputs)
+        read[self.output] += 1
+        for position in range(len(self.nodes) - 1, -1, -1):
+            kind = self.nodes[position].operator.kind
+            its = Readers.of(kind)
+            if kind in CONVOLUTIONS:
+                its |= Readers.CONVOLUTION
+            elif kind != "linear":
+                its |= found[position] & Readers.CONVOLUTION
+            for source in self.nodes[position].inputs:
+                if source >= 0:
+                    found[source] |= its
+        return [int(flags | Readers.SEVERAL if read[node] > 1 else flags) for node, flags in enumerate(found)]
 
     @cached_property
     def twins(self) -> dict[int, int]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
+from enum import IntFlag
 from typing import Any
 
 import numpy as np
@@ -10,11 +11,14 @@ import numpy as np
 from spacecut.errors import InputError
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
-__all__ = ["COLUMNS", "CONTEXT", "Operator", "decode", "encode", "family_columns", "family_numbers", "macs"]
+__all__ = [
+    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "POOLINGS", "Operator", "Readers", "decode", "encode", "family_columns",
+    "family_numbers", "macs",
+]  # fmt: skip
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
-CONTEXT = ("fusable", "exclusive", "twin", "conversions", "summed", "beside")
+CONTEXT = ("fusable", "exclusive", "twin", "conversions", "summed", "beside", "readers")
 """Columns that follow from the network around an operator (:attr:`Network.operators`), what tells most first."""
 
 COLUMNS = (
@@ -26,14 +30,41 @@ COLUMNS = (
 FUSABLE = ("activation", "add")
 """Kinds that runtimes may fuse with what they read."""
 
-WEIGHTLESS = ("activation", "max_pool2d", "avg_pool2d", "global_avg_pool")
+CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
+POOLINGS = ("max_pool2d", "avg_pool2d")
+
+WEIGHTLESS = ("activation", *POOLINGS, "global_avg_pool")
 """Kinds of one input without weights, of which runtimes may do several that are alike at once."""
 
 _LETTERS = {
     "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
     "f": "fusable", "e": "exclusive", "c": "conversions", "t": "twin", "a": "summed", "b": "beside",
+    "y": "readers",
 }  # fmt: skip
 """What stands in an operator's text before these of its fields, where they are not the usual ones."""
+
+
+class Readers(IntFlag):
+    """What reads a value."""
+
+    SUM = 1
+    ACTIVATION = 2
+    POOLING = 4
+    OTHER = 8
+    SEVERAL = 16
+    """More than one operator, or one beside whoever takes the network's output."""
+    CONVOLUTION = 32
+    """A convolution, if need be through other operators that are none."""
+
+    @classmethod
+    def of(cls, kind: str) -> Readers:
+        """Which of the first four an operator of a kind is."""
+        if kind in ("add", "stack_sum"):
+            return cls.SUM
+        if kind == "activation":
+            return cls.ACTIVATION
+        return cls.POOLING if kind in POOLINGS else cls.OTHER
+
 
 WIDTHS = ("in_channels", "out_channels", "reduced")
 """What varies inside a family is how wide an operator is; all else tells families apart."""
@@ -68,6 +99,7 @@ class Operator:
         summed: Of a convolution that only a sum of its precision reads, so that a runtime may add within it, how many
             other values there are to add; else 0.
         beside: How many of those others are such convolutions too.
+        readers: Of a pooling, what reads its output, as :class:`Readers`.
     """
 
     kind: str
@@ -89,6 +121,7 @@ class Operator:
     twin: int = 0
     summed: int = 0
     beside: int = 0
+    readers: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

@@ -10,7 +10,7 @@ import numpy as np
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
-__all__ = ["Wiring", "passed_on", "reads", "selects"]
+__all__ = ["Wiring", "passed_on", "reads", "selects", "taken"]
 
 _NO, _NONE = constant(False), constant(np.int64(0))
 
@@ -75,17 +75,21 @@ def reads(wiring: Wiring, counted: Sequence[Table], *, output: int, otherwise: i
         for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
             if source == NETWORK_INPUT:
                 continue
-            used = counted[position]
-            if layer.kind in ("add", "stack_sum"):
-                used = combine(lambda on, zero: on & ~zero, used, layers[source].zero)
-            elif layer.kind == "concat":
-                used = combine(lambda on, channels: on & (channels > 0), used, layers[source].shape[0])
             found[source] = held(
                 many,
                 lambda n, on, alive, through, more: n + (on & alive) + np.where(through & alive, more, 0),
-                found[source], used, live[position], passes, found[position],
+                found[source], taken(layers, layer, source, counted[position]), live[position], passes, found[position],
             ).reduced()  # fmt: skip
     return found
+
+
+def taken(layers: Sequence[Layer], layer: Layer, source: int, on: Table) -> Table:
+    """Whether a layer, where its operator is ``on``, takes what another one gives: neither zeros nor nothing."""
+    if layer.kind in ("add", "stack_sum"):
+        return combine(lambda on, zero: on & ~zero, on, layers[source].zero)
+    if layer.kind == "concat":
+        return combine(lambda on, channels: on & (channels > 0), on, layers[source].shape[0])
+    return on
 
 
 def _only_one(layers: Sequence[Layer], absent: Table, source: int) -> Table:

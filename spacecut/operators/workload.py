@@ -19,6 +19,7 @@ from spacecut.operators.effects import effects_of
 from spacecut.operators.fusion import fusions
 from spacecut.operators.network import INPUT, ZERO, Network, Node
 from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
+from spacecut.operators.poolings import readers_of_poolings
 from spacecut.operators.reading import Wiring, passed_on, selects
 from spacecut.operators.twins import twins
 from spacecut.space import SearchSpace
@@ -148,7 +149,7 @@ def expand(space: SearchSpace) -> Workload:
     twin = twins(wiring)
     summed = [_summed(layer, space.layers) if layer.kind in _SUMS else constant(np.int64(0)) for layer in space.layers]
     fusable, exclusive, more, beside = fusions(wiring, twin, summed)
-    context = (fusable, exclusive, twin, converted_reads(wiring), more, beside)
+    context = (fusable, exclusive, twin, converted_reads(wiring), more, beside, readers_of_poolings(wiring))
     for position, layer in enumerate(space.layers):
         if KINDS[layer.kind].computes:
             with placed((layer.name,)):
