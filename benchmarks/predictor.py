@@ -35,7 +35,7 @@ from scipy.stats import spearmanr
 import spacecut
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
-from spacecut.measure import Run, Worker, interleave, interleaved, platform_record
+from spacecut.measure import Run, interleave, interleaved, platform_record
 from spacecut.operators import Network, expand
 from spacecut.platforms import get_platform
 
@@ -110,16 +110,15 @@ def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[R
     target = get_platform(platform)
     keys = [network.key for network in held_out_networks(name)[1]]
     runs: list[Run] = []
-    with Worker.of(target) as worker:
-        following = interleaved(worker, keys, PASSES)
+    following = interleaved(target, keys, PASSES)
 
-        def beside(done: float, expected: float) -> None:
-            """As large a share of the runs as the profile has of its own."""
-            share = min(done / expected, 1.0)
-            runs.extend(itertools.islice(following, max(int(share * PASSES * len(keys)) - len(runs), 0)))
+    def beside(done: float, expected: float) -> None:
+        """As large a share of the runs as the profile has of its own."""
+        share = min(done / expected, 1.0)
+        runs.extend(itertools.islice(following, max(int(share * PASSES * len(keys)) - len(runs), 0)))
 
-        profile = spacecut.profile(space, platform, store=str(store), progress=beside)
-        runs.extend(following)
+    profile = spacecut.profile(space, platform, store=str(store), progress=beside)
+    runs.extend(following)
     spacecut.Profile(platform_record(target), file.stem, runs).save(file)
     return profile, runs
 

@@ -26,6 +26,7 @@ from spacecut.measure import (
     Store,
     Task,
     Worker,
+    interleave,
     interleaved,
     platform_record,
     quiet_reference,
@@ -111,21 +112,31 @@ def test_worker_that_dies_or_hangs_is_an_error_and_the_next_call_starts_another(
 
 def test_interleaved_runs_are_made_one_by_one_as_they_are_asked_for(monkeypatch):
     keys = [NETWORK.key, Network.single(Operator("conv2d", 8, 14, 14, 24, kernel=3)).key]
-    with Worker("onnxruntime") as worker:
-        measured, measure = [], worker.measure
-        monkeypatch.setattr(
-            worker, "measure", lambda network, *rest: measured.append(network) or measure(network, *rest)
-        )
-        runs = interleaved(worker, keys, 2)
-        assert not measured
-        found = [next(runs)]
-        assert len(measured) == 1
-        found += itertools.islice(runs, 3)
-        assert [run.task.repeat for run in found] == [0, 0, 1, 1]
-        assert {run.task.network for run in found[:2]} == {run.task.network for run in found[2:]} == set(keys)
-        impossible = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, groups=5))
-        with pytest.raises(MeasurementError, match="a network failed on onnxruntime"):
-            next(interleaved(worker, [impossible.key], 2))
+    platform = get_platform("onnxruntime")
+    measured, measure = [], Worker.measure
+    monkeypatch.setattr(Worker, "measure", lambda *given: measured.append(given) or measure(*given))
+    runs = interleaved(platform, keys, 2)
+    assert not measured
+    found = [next(runs)]
+    assert len(measured) == 1
+    found += itertools.islice(runs, 3)
+    assert [run.task.repeat for run in found] == [0, 0, 1, 1]
+    assert {run.task.network for run in found[:2]} == {run.task.network for run in found[2:]} == set(keys)
+    impossible = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, groups=5))
+    with pytest.raises(MeasurementError, match="a network failed on onnxruntime"):
+        next(interleaved(platform, [impossible.key], 2))
+
+
+def test_interleaved_networks_are_quantised_ahead_and_once(monkeypatch):
+    keys = [Network.single(Operator("conv2d", 8, 14, 14, width, kernel=3)).key for width in (8, 12, 16)]
+    made, make = [], Worker.make
+    monkeypatch.setattr(
+        Worker, "make", lambda worker, network, folder: made.append(network.key) or make(worker, network, folder)
+    )
+    monkeypatch.setattr("spacecut.measure.makers._cores", lambda: 2)
+    runs = interleave(get_platform("onnxruntime:int8"), keys, 2)
+    assert Counter(run.task.network for run in runs if run.task.repeat < 2) == dict.fromkeys(keys, 2)
+    assert len(made) == 2  # the third is alone in its batch, and made where it is measured
 
 
 def test_store_keeps_runs_by_platform_and_replaces_failures(tmp_path):

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import closing
 from dataclasses import dataclass, field, replace
 from datetime import UTC, datetime
 
@@ -250,15 +251,14 @@ def interleave(
         MeasurementError: A network fails.
     """
     runs: list[Run] = []
-    with Worker.of(platform) as worker:
-        for run in interleaved(worker, networks, passes, seed):
-            runs.append(run)
-            if progress is not None:
-                progress(len(runs), max(len(runs), passes * len(networks)))
+    for run in interleaved(platform, networks, passes, seed):
+        runs.append(run)
+        if progress is not None:
+            progress(len(runs), max(len(runs), passes * len(networks)))
     return runs
 
 
-def interleaved(worker: Worker, networks: list[str], passes: int, seed: int = 0) -> Iterator[Run]:
+def interleaved(platform: Platform, networks: list[str], passes: int, seed: int = 0) -> Iterator[Run]:
     """The runs of :func:`interleave` one by one, each measured when it is asked for.
 
     What several passes do not settle, since the machine was disturbed, is run in up to as many passes more.
@@ -268,14 +268,16 @@ def interleaved(worker: Worker, networks: list[str], passes: int, seed: int = 0)
     """
     order = np.random.default_rng(seed)
     runs: list[Run] = []
-    for repeat in range(2 * passes if passes > 1 else 1):
-        left = networks if repeat < passes else [task.network for task in _unsettled(runs)]
-        for index in order.permutation(len(left)):
-            run = _measure(worker, Task(left[index], False, repeat), Protocol())
-            if run.error:
-                raise MeasurementError(f"a network failed on {worker.platform}: {run.error}")
-            runs.append(run)
-            yield run
+    with Worker.of(platform) as worker, closing(Makers(platform)) as makers:
+        for repeat in range(2 * passes if passes > 1 else 1):
+            left = networks if repeat < passes else [task.network for task in _unsettled(runs)]
+            shuffled = [left[index] for index in order.permutation(len(left))]
+            for key in shuffled if repeat else makers.ahead(shuffled, lambda key: [Network.parse(key)]):
+                run = _measure(worker, Task(key, False, repeat), Protocol(), makers.take(key))
+                if run.error:
+                    raise MeasurementError(f"a network failed on {platform.name}: {run.error}")
+                runs.append(run)
+                yield run
 
 
 def _measure(worker: Worker, task: Task, protocol: Protocol, made: Made | None = None) -> Run:
