@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import itertools
+from collections import Counter
+from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
+from hypothesis import assume, settings
 from hypothesis import strategies as st
 
+from spacecut.errors import InputError
+from spacecut.operators import ABSENT, Network, Operator, Workload, expand
 from spacecut.space import SearchSpace
 from spacecut.space.document import SpaceDocument
+
+quick = settings(deadline=None, max_examples=60)
 
 HEAD: dict[str, Any] = {"spacecut": 1, "name": "random", "input": [4, 8, 6]}
 WIDTHS = st.lists(st.sampled_from([2, 4, 6, 8]), min_size=1, max_size=3, unique=True)
@@ -108,3 +115,27 @@ def space_of(document: dict[str, Any]) -> SearchSpace:
 def architectures(space: SearchSpace) -> np.ndarray:
     """Candidate numbers of all of them."""
     return np.asarray(list(itertools.product(*map(range, space.lengths))), dtype=np.int64)
+
+
+def expanded(document: dict[str, Any]) -> Workload:
+    try:
+        return expand(space_of(document))
+    except InputError as error:
+        assume("no operator" not in str(error))
+        raise
+
+
+def operators_of(workload: Workload, candidates: np.ndarray) -> Counter[Operator]:
+    used = workload.used(candidates[None])[0]
+    return Counter(workload.operators[number] for number in used if number != ABSENT)
+
+
+def network_of(workload: Workload, candidates: np.ndarray) -> Network | None:
+    try:
+        return workload.network(candidates)
+    except InputError:
+        return None
+
+
+def network_space(choices: dict[str, Any], network: Sequence[dict[str, Any]]) -> SearchSpace:
+    return space_of({**HEAD, "choices": choices, "network": list(network)})

@@ -19,7 +19,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from spacecut.errors import InputError
 from spacecut.operators import ABSENT, Workload
-from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES
+from spacecut.operators.operator import COLUMNS, CONTEXT, CONVOLUTIONS, KIND_NAMES
 from spacecut.space.layers import ACTIVATIONS
 
 __all__ = ["RULES_FILE", "Against", "Rule", "RuleBook", "against", "level", "read_rules", "write_rules"]
@@ -32,7 +32,7 @@ _KIND, _IN, _OUT, _KERNEL, _ACTIVATION = (
 )
 _CHANNELS = [COLUMNS.index(name) for name in ("in_channels", "out_channels", "groups", "reduced")]
 _CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
-_CONVOLUTIONS = tuple(KIND_NAMES.index(kind) for kind in ("conv2d", "depthwise_conv2d"))
+_CONVOLUTIONS = tuple(KIND_NAMES.index(kind) for kind in CONVOLUTIONS)
 _GATED = KIND_NAMES.index("squeeze_excite")
 
 

@@ -12,8 +12,8 @@ from spacecut.errors import InputError
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
 __all__ = [
-    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "POOLINGS", "Operator", "Readers", "decode", "encode", "family_columns",
-    "family_numbers", "macs",
+    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "POOLINGS", "SUMS", "Operator", "Readers", "decode", "encode",
+    "family_columns", "family_numbers", "macs",
 ]  # fmt: skip
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
@@ -32,6 +32,7 @@ FUSABLE = ("activation", "add")
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
 POOLINGS = ("max_pool2d", "avg_pool2d")
+SUMS = ("add", "stack_sum")
 
 WEIGHTLESS = ("activation", *POOLINGS, "global_avg_pool")
 """Kinds of one input without weights, of which runtimes may do several that are alike at once."""
@@ -59,7 +60,7 @@ class Readers(IntFlag):
     @classmethod
     def of(cls, kind: str) -> Readers:
         """Which of the first four an operator of a kind is."""
-        if kind in ("add", "stack_sum"):
+        if kind in SUMS:
             return cls.SUM
         if kind == "activation":
             return cls.ACTIVATION
@@ -222,7 +223,7 @@ def family_numbers(rows: np.ndarray) -> np.ndarray:
 
 def fuses(kind: str, activation: str) -> bool:
     """Whether a runtime may do what reads an operator of this kind and activation together with it."""
-    return kind in ("conv2d", "depthwise_conv2d", "linear") and activation == "none"
+    return kind in (*CONVOLUTIONS, "linear") and activation == "none"
 
 
 def macs(rows: np.ndarray) -> np.ndarray:

@@ -13,7 +13,7 @@ import numpy as np
 
 from spacecut.operators.operator import CONVOLUTIONS, POOLINGS, Readers
 from spacecut.operators.reading import Wiring, reads, taken
-from spacecut.space.table import Table, combine, constant, held
+from spacecut.space.table import Table, constant, held
 from spacecut.space.walk import NETWORK_INPUT
 
 __all__ = ["readers_of_poolings"]
@@ -30,17 +30,13 @@ def readers_of_poolings(wiring: Wiring) -> list[Table]:
     layers, there = wiring.layers, wiring.there
     if not any(layer.kind in POOLINGS for layer in layers):
         return [_NONE] * len(layers)
-    found = [_flag(Readers.CONVOLUTION, on) for on in _convolved(wiring)]
+    found = _with([_NONE] * len(layers), Readers.CONVOLUTION, _convolved(wiring), 0)
     for flag in (Readers.SUM, Readers.ACTIVATION, Readers.POOLING, Readers.OTHER):
         counted = [on if Readers.of(layer.kind) == flag else _NO for layer, on in zip(layers, there, strict=True)]
         usual = int(flag == Readers.SUM)
         found = _with(found, flag, reads(wiring, counted, output=0, otherwise=usual), 0)
     found = _with(found, Readers.SEVERAL, reads(wiring, there, output=1, otherwise=1), 1)
     return [table if layer.kind in POOLINGS else _NONE for layer, table in zip(layers, found, strict=True)]
-
-
-def _flag(flag: Readers, on: Table) -> Table:
-    return combine(lambda on: np.where(on, np.int64(flag), 0), on)
 
 
 def _with(found: Sequence[Table], flag: Readers, counts: Sequence[Table], above: int) -> list[Table]:

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
+from spacecut.operators.operator import SUMS
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
@@ -47,7 +48,7 @@ def passed_on(layers: Sequence[Layer], layer: Layer, there: Table) -> list[Table
         return [selects(layer, number) for number in range(len(layer.inputs))]
     if layer.kind == "concat":
         return [_only_one(layers, absent, source) for source in layer.inputs]
-    if layer.kind not in ("add", "stack_sum"):
+    if layer.kind not in SUMS:
         return [absent, *(_NO for _ in layer.inputs[1:])]
     result, earlier = [], absent
     for source in layer.inputs:
@@ -85,7 +86,7 @@ def reads(wiring: Wiring, counted: Sequence[Table], *, output: int, otherwise: i
 
 def taken(layers: Sequence[Layer], layer: Layer, source: int, on: Table) -> Table:
     """Whether a layer, where its operator is ``on``, takes what another one gives: neither zeros nor nothing."""
-    if layer.kind in ("add", "stack_sum"):
+    if layer.kind in SUMS:
         return combine(lambda on, zero: on & ~zero, on, layers[source].zero)
     if layer.kind == "concat":
         return combine(lambda on, channels: on & (channels > 0), on, layers[source].shape[0])

@@ -18,7 +18,7 @@ from spacecut.operators.conversions import converted_reads
 from spacecut.operators.effects import effects_of
 from spacecut.operators.fusion import fusions
 from spacecut.operators.network import INPUT, ZERO, Network, Node
-from spacecut.operators.operator import COLUMNS, KIND_NAMES, Operator, decode
+from spacecut.operators.operator import COLUMNS, KIND_NAMES, SUMS, Operator, decode
 from spacecut.operators.poolings import readers_of_poolings
 from spacecut.operators.reading import Wiring, passed_on, selects
 from spacecut.operators.twins import twins
@@ -42,9 +42,6 @@ KEPT = 4
 MAX_CODES = 2**62
 MAX_FACTOR = 200_000
 """Whether a layer is read narrows its factor only while this has no more combinations of candidates."""
-
-
-_SUMS = ("add", "stack_sum")
 
 
 @dataclass(frozen=True)
@@ -121,7 +118,7 @@ class Workload:
                 value[position] = sources[int(layer.fields["which"].at(candidates)) - 1]
             elif layer.kind == "empty":
                 value[position] = EMPTY
-            elif layer.kind == "zero" or (layer.kind in _SUMS and not live):
+            elif layer.kind == "zero" or (layer.kind in SUMS and not live):
                 value[position] = ZERO
             else:
                 factor = self._factor_of.get(position)
@@ -147,7 +144,7 @@ def expand(space: SearchSpace) -> Workload:
     passed = [passed_on(space.layers, layer, on) for layer, on in zip(space.layers, there, strict=True)]
     wiring = Wiring(space.layers, there, live, passed)
     twin = twins(wiring)
-    summed = [_summed(layer, space.layers) if layer.kind in _SUMS else constant(np.int64(0)) for layer in space.layers]
+    summed = [_summed(layer, space.layers) if layer.kind in SUMS else constant(np.int64(0)) for layer in space.layers]
     fusable, exclusive, more, beside = fusions(wiring, twin, summed)
     context = (fusable, exclusive, twin, converted_reads(wiring), more, beside, readers_of_poolings(wiring))
     for position, layer in enumerate(space.layers):
@@ -242,7 +239,7 @@ def _there(layer: Layer, layers: Sequence[Layer]) -> Table:
         return constant(False)
     if layer.kind == "concat":
         return combine(lambda on, n: on & (n > 1), layer.active, _joined(layer, layers)).reduced()
-    if layer.kind not in _SUMS:
+    if layer.kind not in SUMS:
         return layer.active
     if layer.kind == "stack_sum":
         return combine(lambda on, n: on & (n > 0), layer.active, _summed(layer, layers)).reduced()
@@ -274,7 +271,7 @@ def _columns(layer: Layer, space: SearchSpace) -> list[Table]:
     channels, height, width = layer.input_shape
     groups = fields.get("groups", one)
     inputs = one
-    if layer.kind in _SUMS:
+    if layer.kind in SUMS:
         inputs = _summed(layer, space.layers)
     elif layer.kind == "concat":
         inputs = _joined(layer, space.layers)

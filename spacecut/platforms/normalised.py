@@ -15,6 +15,7 @@ import numpy as np
 
 from spacecut.operators import Network
 from spacecut.operators.onnx_builder import build_onnx
+from spacecut.operators.operator import CONVOLUTIONS
 from spacecut.operators.weights import node_weights
 from spacecut.platforms.attribution import owner
 from spacecut.platforms.inputs import input_array
@@ -33,7 +34,7 @@ def normalised(network: Network) -> Network:
     numbers = [
         number
         for number, node in enumerate(network.nodes)
-        if node.operator.kind in ("conv2d", "depthwise_conv2d") and math.prod(node.operator.output_shape[1:]) >= _FEWEST
+        if node.operator.kind in CONVOLUTIONS and math.prod(node.operator.output_shape[1:]) >= _FEWEST
     ]
     if not numbers or len(network.nodes) == 1 or any(node.weights for node in network.nodes):
         return network
