@@ -32,7 +32,7 @@ bench-steps: .venv/all
 bench-predictor: .venv/all .venv/nn-meter/done
 	$(BIN)/python benchmarks/predictor.py
 
-bench-predictor-int8: .venv/all
+bench-predictor-int8: .venv/all .venv/nn-meter/done
 	$(BIN)/python benchmarks/predictor.py --int8
 
 bench-reduction: .venv/all

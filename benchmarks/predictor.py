@@ -4,8 +4,8 @@
     make bench-predictor-int8
 
 Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
-an hour and a half, in int8 an hour. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes
-on from there, and ``--fresh`` measures everything anew.
+an hour and a half. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there,
+and ``--fresh`` measures everything anew.
 
 For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
@@ -21,7 +21,6 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
-import shutil
 import time
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -150,7 +149,7 @@ def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
     return numbers, [workload.network(row) for row in numbers]
 
 
-def pair(name: str, platform: str, peers: bool) -> list[Row]:
+def pair(name: str, platform: str) -> list[Row]:
     """All rows of a space on a platform."""
     profile, runs = measured_in_turn(name, platform)
     model = profile.latency_model(spacecut.load_space(name))
@@ -177,8 +176,6 @@ def pair(name: str, platform: str, peers: bool) -> list[Row]:
             sum(run.seconds for run in profile.runs if run.task.network in profile.evidence.totals),
         ),
     ]
-    if not peers:
-        return rows
     theirs = list(dict.fromkeys(Network.single(node.operator).key for network in networks for node in network.nodes))
     equal = len({(run.task.network, run.task.nodes) for run in profile.runs})
     single = sorted({Network.single(operator).key for operator in expand(spacecut.load_space(name)).operators})
@@ -255,18 +252,20 @@ def main() -> None:
     """Measure what is missing and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
     parser.add_argument("--fresh", action="store_true", help="measure everything anew")
-    parser.add_argument("--int8", action="store_true", help="in int8, without the peers that need operators alone")
+    parser.add_argument("--int8", action="store_true", help="in int8")
     parser.add_argument("--spaces", nargs="+", default=SPACES, help="of the five")
     chosen = parser.parse_args()
-    if not chosen.int8 and not FORESTS.exists():
+    if not FORESTS.exists():
         raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`")
-    if chosen.fresh:
-        shutil.rmtree(FOLDER, ignore_errors=True)
     FOLDER.mkdir(parents=True, exist_ok=True)
     platforms = [f"{platform}:int8" if chosen.int8 else platform for platform in PLATFORMS]
+    pairs = list(itertools.product(chosen.spaces, platforms))
+    if chosen.fresh:
+        for old in itertools.chain.from_iterable(FOLDER.glob(at(*each, "[.-]*").name) for each in pairs):
+            old.unlink()
     rows: list[Row] = []
-    for name, platform in itertools.product(chosen.spaces, platforms):
-        found = pair(name, platform, peers=not chosen.int8)
+    for name, platform in pairs:
+        found = pair(name, platform)
         rows += found
         print("\n".join(row.line() for row in found), flush=True)
     write(rows, platforms, "int8" if chosen.int8 else "f32")
@@ -280,17 +279,7 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None
     plot(rows, platforms, RESULTS / f"{stem}.png")
     records = [platform_record(get_platform(platform)) for platform in platforms]
     versions = ", ".join(f"{record.name} {record.version}" for record in records)
-    target, peers = {
-        "f32": (
-            "bench-predictor",
-            "nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as "
-            f"many as our\ndistinct measurements, and ten times as many (at most {MOST_ALONE}).",
-        ),
-        "int8": (
-            "bench-predictor-int8",
-            "Peers that need operators alone are left out: to quantise each by itself takes longer than all the rest.",
-        ),
-    }[precision]
+    target = {"f32": "bench-predictor", "int8": "bench-predictor-int8"}[precision]
     text = f"""# Prediction of latency, {precision}, {today}
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
@@ -299,7 +288,8 @@ profile's; their runs, in {PASSES} passes, take turns with the profile's own, as
 mean of the even and the odd passes is what is to be predicted.
 "Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of their single
 runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
-{peers}
+nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
+distinct measurements, and ten times as many (at most {MOST_ALONE}).
 
 | space | platform | predictor | ±5 % | ±10 % | mean error | inside | Spearman | measurements | seconds | µs each |
 |---|---|---|---|---|---|---|---|---|---|---|
