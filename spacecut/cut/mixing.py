@@ -8,6 +8,7 @@ that no conversion is asked for where nobody could gain by it, and each choice h
 from __future__ import annotations
 
 from spacecut.errors import InputError
+from spacecut.operators.operator import LINEAR
 from spacecut.space import SearchSpace
 from spacecut.space.document import ChoiceDocument
 from spacecut.space.layers import PRECISIONS
@@ -17,7 +18,7 @@ from spacecut.space.walk import NETWORK_INPUT
 __all__ = ["mix"]
 
 _PLATFORM, *_OTHERS = PRECISIONS
-_WEIGHTED = ("conv2d", "depthwise_conv2d", "linear", "squeeze_excite")
+_WEIGHTED = (*LINEAR, "squeeze_excite")
 _NAME = "precision"
 
 

@@ -20,7 +20,7 @@ from onnx import helper, numpy_helper, shape_inference
 
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, Affine, Network, Node
-from spacecut.operators.operator import Operator
+from spacecut.operators.operator import LINEAR, Operator
 
 __all__ = ["read_onnx"]
 
@@ -30,7 +30,7 @@ _ACTIVATIONS = {
     "LeakyRelu": "leaky_relu", "PRelu": "prelu",
 }  # fmt: skip
 _PRODUCTS = {"sigmoid": "swish", "hardsigmoid": "hardswish"}  # x * gate(x)
-_FUSING = ("conv2d", "depthwise_conv2d", "linear", "add")
+_FUSING = (*LINEAR, "add")
 
 
 def read_onnx(model: str | Path | bytes) -> Network:
@@ -211,7 +211,7 @@ class _Reader:
     def _batch_norm(self, node: onnx.NodeProto) -> None:
         source = self._source(node, 0)
         kind = self._nodes[source].operator.kind if source >= 0 else "input"
-        if kind not in ("conv2d", "depthwise_conv2d", "linear") or self._uses[node.input[0]] > 1:
+        if kind not in LINEAR or self._uses[node.input[0]] > 1:
             raise self._refuse(node, f"it follows {kind}; behind a convolution it is known, folded into it")
         scale, shift, mean, variance = (self._array(node, place) for place in range(1, 5))
         factor = scale / np.sqrt(variance + np.float32(_attributes(node).get("epsilon", 1e-5)))
@@ -225,7 +225,7 @@ class _Reader:
         if any(name in self._constants for name in node.input):  # a bias
             (variable,) = (place for place, name in enumerate(node.input) if name not in self._constants)
             source = self._source(node, variable)
-            if source < 0 or self._nodes[source].operator.kind not in ("conv2d", "depthwise_conv2d", "linear"):
+            if source < 0 or self._nodes[source].operator.kind not in LINEAR:
                 raise self._refuse(node, "a constant added to what is no convolution or linear layer")
             self._nodes[source] = self._shifted(self._nodes[source], self._array(node, 1 - variable))
             self._made[node.output[0]] = source

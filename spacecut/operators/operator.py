@@ -12,7 +12,7 @@ from spacecut.errors import InputError
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
 __all__ = [
-    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "POOLINGS", "SUMS", "Operator", "Readers", "decode", "encode",
+    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "LINEAR", "POOLINGS", "SUMS", "Operator", "Readers", "decode", "encode",
     "family_columns", "family_numbers", "macs",
 ]  # fmt: skip
 
@@ -31,6 +31,9 @@ FUSABLE = ("activation", "add")
 """Kinds that runtimes may fuse with what they read."""
 
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
+LINEAR = (*CONVOLUTIONS, "linear")
+"""Kinds of one set of weights, into which scales, biases and activations fold."""
+
 POOLINGS = ("max_pool2d", "avg_pool2d")
 SUMS = ("add", "stack_sum")
 
@@ -223,7 +226,7 @@ def family_numbers(rows: np.ndarray) -> np.ndarray:
 
 def fuses(kind: str, activation: str) -> bool:
     """Whether a runtime may do what reads an operator of this kind and activation together with it."""
-    return kind in (*CONVOLUTIONS, "linear") and activation == "none"
+    return kind in LINEAR and activation == "none"
 
 
 def macs(rows: np.ndarray) -> np.ndarray:

@@ -12,6 +12,7 @@ from spacecut.cut import Rule
 from spacecut.errors import InputError
 from spacecut.operators import Network
 from spacecut.operators.onnx_reader import read_onnx
+from spacecut.operators.operator import LINEAR
 from spacecut.platforms import get_platform
 from spacecut.quality import block_errors, quantisation_error
 from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
@@ -22,7 +23,7 @@ __all__ = ["Kept", "Trained", "accuracy", "blocks_kept", "network_kept", "read_t
 _QUESTION = "Does INT8 keep accuracy?"
 _CLAIM = "For many models it loses a lot: some platforms quantise some operators badly."
 _INPUTS, _CALIBRATION = 4, 8
-_WEIGHTED = ("conv2d", "depthwise_conv2d", "linear", "squeeze_excite")
+_WEIGHTED = (*LINEAR, "squeeze_excite")
 
 
 @dataclass(frozen=True)

@@ -12,11 +12,11 @@ from dataclasses import dataclass, replace
 
 from spacecut.errors import InputError
 from spacecut.integrations.nni.recording import Entry
+from spacecut.operators.operator import LINEAR
 
 __all__ = ["fused"]
 
-_FOLDING = ("conv2d", "depthwise_conv2d", "linear")
-_FUSING = (*_FOLDING, "add")
+_FUSING = (*LINEAR, "add")
 _GATED = {"sigmoid": "swish", "hardsigmoid": "hardswish"}
 
 
@@ -64,9 +64,7 @@ class _Graph:
         if entry.kind not in ("activation", "batch_norm") or entry.inputs[0] < 0:
             return
         source = self.entries[entry.inputs[0]]
-        plain = (
-            source.kind in (_FUSING if entry.kind == "activation" else _FOLDING) and "activation" not in source.fields
-        )
+        plain = source.kind in (_FUSING if entry.kind == "activation" else LINEAR) and "activation" not in source.fields
         if plain and self.readers[entry.inputs[0]] == 1:
             if entry.kind == "activation":
                 source.fields["activation"] = entry.fields["activation"]
