@@ -110,6 +110,31 @@ def test_what_reads_a_pooling_is_told_in_part_where_too_many_choices_decide() ->
         assert pool.readers == (Readers.ACTIVATION | Readers.SEVERAL | Readers.CONVOLUTION if number else usual)
 
 
+def test_a_value_that_is_wanted_activated_and_as_it_is_counts_for_poolings_and_sums() -> None:
+    plain, pool = Operator("conv2d", 4, 6, 6, 4), Operator("avg_pool2d", 4, 6, 6, 4, kernel=3)
+    relu, pair = Operator("activation", 4, 6, 6, 4, activation="relu"), Operator("add", 4, 6, 6, 4, inputs=2)
+    wired = [
+        (plain, (INPUT,), 0),
+        (relu, (0,), 0),
+        (pool, (0,), 1),
+        (plain, (1,), 1),  # the sum's value is
+        (pair, (2, 3), 1),
+        (relu, (4,), 0),
+        (plain, (5,), 0),
+        (pair, (4, 6), 0),  # only an activation reads it
+        (relu, (7,), 0),
+        (pool, (8,), 0),  # no activation reads that
+        (plain, (8,), 1),
+        (pair, (9, 10), 1),  # it is given out, and activated
+        (relu, (11,), 0),
+        (pool, (INPUT,), 0),
+        (relu, (INPUT,), 0),
+    ]
+    network = Network((4, 6, 6), tuple(Node(operator, inputs) for operator, inputs, _ in wired), 11)
+    assert [operator.twofold for operator in network.operators] == [twofold for _, _, twofold in wired]
+    assert [Operator.parse(str(operator)) for operator in network.operators] == list(network.operators)
+
+
 def test_what_does_again_what_an_earlier_one_does_is_its_twin() -> None:
     pool, wide = (Operator("avg_pool2d", 4, 6, 6, 4, kernel=kernel) for kernel in (3, 5))
     convolution, relu = Operator("conv2d", 4, 6, 6, 4), Operator("activation", 4, 6, 6, 4, activation="relu")
@@ -136,17 +161,19 @@ def test_what_does_again_what_an_earlier_one_does_is_its_twin() -> None:
     assert [network.operators[number].fusable for number in (12, 13)] == [1, 1]  # both read the convolution once
 
 
-def test_twins_and_readers_in_a_cell_depend_on_what_its_other_edges_do() -> None:
+def test_twins_readers_and_forms_in_a_cell_depend_on_what_its_other_edges_do() -> None:
     workload = expand(load_space("nasbench201/cell"))
-    found, readers = 0, set()
+    found, readers, forms = 0, set(), set()
     for numbers in workload.space.sample(200, 0):
         network = network_of(workload, numbers)
         if network is not None:
             assert operators_of(workload, numbers) == Counter(network.operators)
             found += bool(network.twins)
             readers |= {operator.readers for operator in network.operators}
+            forms |= {(operator.kind, operator.twofold) for operator in network.operators}
     assert found > 20
     assert len(readers) > 12
+    assert forms >= {(kind, twofold) for kind in ("conv2d", "add", "avg_pool2d") for twofold in (0, 1)}
 
 
 @given(st.data())

@@ -36,7 +36,7 @@ _ROUNDING = 1e-9  # relative errors of so little are no errors
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
 _CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
-_SUMMED = [COLUMNS.index(name) for name in ("summed", "beside")]
+_SUMMED = [COLUMNS.index(name) for name in ("summed", "beside", "twofold")]
 _FUSABLE = CONTEXT.index("fusable")
 _TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 

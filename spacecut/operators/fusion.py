@@ -15,7 +15,7 @@ import numpy as np
 
 from spacecut.operators.conversions import own_precision
 from spacecut.operators.operator import FUSABLE, fuses
-from spacecut.operators.reading import Wiring, reads
+from spacecut.operators.reading import Wiring, reads, through
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
@@ -24,18 +24,21 @@ __all__ = ["fusions"]
 _NO, _NONE = constant(False), constant(np.int64(0))
 
 
-def fusions(wiring: Wiring, twin: Sequence[Table], summed: Sequence[Table]) -> list[list[Table]]:
+def fusions(
+    wiring: Wiring, twin: Sequence[Table], summed: Sequence[Table], twofold: Sequence[Table]
+) -> list[list[Table]]:
     """What each layer of a space may be done together with.
 
     Args:
         wiring: Of the space.
         twin: Whether each layer does what an earlier one does to the same value; both read it once.
         summed: How many values each layer sums.
+        twofold: Whether the value of each layer's operator is wanted both activated and as it is.
 
     Returns:
         For an activation or a sum, how many of its inputs only it reads: those that are convolutions, and then those
-        that are other operators. For a convolution that only a sum reads, how many other values that adds, and how
-        many of those are such convolutions. (See :class:`~spacecut.operators.Operator`.)
+        that are other operators. For a convolution that only a sum reads, how many other values that adds, how many of
+        those are such convolutions, and whether the sum is wanted twofold. (See :class:`~spacecut.operators.Operator`.)
     """
     layers, there = wiring.layers, wiring.there
     reading = [
@@ -45,17 +48,18 @@ def fusions(wiring: Wiring, twin: Sequence[Table], summed: Sequence[Table]) -> l
     plain = [combine(np.logical_and, on, _plain(layer)) for layer, on in zip(layers, there, strict=True)]
     once = [held(_NO, lambda on, n: on & (n == 1), on, n) for on, n in zip(there, readers, strict=True)]
     special = [combine(np.logical_and, on, own_precision(layer)) for layer, on in zip(layers, there, strict=True)]
-    values = _Values(layers, *(_through(wiring, own) for own in (plain, once, special)))
+    values = _Values(layers, *(through(wiring, own) for own in (plain, once, special)))
     taken = [values.taken_by(layer) for layer in layers]
     fusable, exclusive = (
         [_count(layer, its, values.plain, wanted) for layer, its in zip(layers, taken, strict=True)]
         for wanted in (True, False)
     )
-    more, beside = (
+    beyond_itself = ([combine(lambda n: n - 1, count) for count in counts] for counts in (summed, fusable))
+    of_sums = [
         [held(_NONE, np.multiply, told, on).reduced() for told, on in zip(found, plain, strict=True)]
-        for found in _of_its_sum(wiring, taken, (summed, fusable))
-    )
-    return [fusable, exclusive, more, beside]
+        for found in _of_its_sum(wiring, taken, [*beyond_itself, twofold])
+    ]
+    return [fusable, exclusive, *of_sums]
 
 
 @dataclass(frozen=True)
@@ -103,7 +107,7 @@ def _count(layer: Layer, taken: Mapping[int, Table], plain: Sequence[Table], wan
 def _of_its_sum(
     wiring: Wiring, taken: Sequence[Mapping[int, Table]], counts: Sequence[Sequence[Table]]
 ) -> list[list[Table]]:
-    """For each layer's value that only a sum reads, each of the sum's counts besides it; else 0."""
+    """For each layer's value that only a sum reads, each of the sum's counts; else 0."""
     layers, live = wiring.layers, wiring.live
     result = [[_NONE] * len(layers) for _ in counts]
     for position in range(len(layers) - 1, -1, -1):
@@ -113,12 +117,12 @@ def _of_its_sum(
             if source == NETWORK_INPUT:
                 continue
             on = held(_NO, np.logical_and, taken[position][source], here) if layer.kind == "add" else _NO
-            through = held(_NO, np.logical_and, passes, live[position])
+            passed = held(_NO, np.logical_and, passes, live[position])
             for found, count in zip(result, counts, strict=True):
                 found[source] = held(
                     found[source],
-                    lambda n, on, count, through, more: n + on * (count - 1) + through * more,
-                    found[source], on, count[position], through, found[position],
+                    lambda n, on, count, passed, more: n + on * count + passed * more,
+                    found[source], on, count[position], passed, found[position],
                 ).reduced()  # fmt: skip
     return result
 
@@ -127,15 +131,3 @@ def _plain(layer: Layer) -> Table:
     """Whether what reads a layer's operator may be done together with it."""
     activation = layer.fields.get("activation", constant("none"))
     return Table(activation.scope, np.vectorize(lambda word: fuses(layer.kind, word))(activation.values))
-
-
-def _through(wiring: Wiring, own: Sequence[Table]) -> list[Table]:
-    """What holds of the operator that gives each layer's value, from what holds of the layers' own operators."""
-    result: list[Table] = []
-    for position, layer in enumerate(wiring.layers):
-        value = own[position]
-        for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
-            if source != NETWORK_INPUT:
-                value = held(value, lambda v, on, other: v | (on & other), value, passes, result[source]).reduced()
-        result.append(value.reduced())
-    return result

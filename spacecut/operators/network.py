@@ -10,7 +10,7 @@ from functools import cached_property
 import numpy as np
 
 from spacecut.errors import InputError
-from spacecut.operators.operator import CONVOLUTIONS, FUSABLE, POOLINGS, WEIGHTLESS, Operator, Readers, fuses
+from spacecut.operators.operator import CONVOLUTIONS, FUSABLE, POOLINGS, SUMS, WEIGHTLESS, Operator, Readers, fuses
 
 __all__ = ["INPUT", "ZERO", "Affine", "Network", "Node"]
 
@@ -65,7 +65,7 @@ class Network:
         )
         reads = Counter(read)
         reads[self.output] += 1
-        fusable, exclusive, conversions, summed, beside = ([0] * len(self.nodes) for _ in range(5))
+        fusable, exclusive, conversions, summed, beside, twofold = ([0] * len(self.nodes) for _ in range(6))
         for position, node in enumerate(self.nodes):
             fused = []
             for source in node.inputs:
@@ -83,6 +83,10 @@ class Network:
             if node.operator.kind == "add":
                 for source in fused:
                     summed[source], beside[source] = node.operator.inputs - 1, len(fused) - 1
+                    twofold[source] = int(position in self._twofold)
+            if node.operator.kind in (*SUMS, *POOLINGS):
+                value = position if node.operator.kind in SUMS else node.inputs[0]
+                twofold[position] = int(value in self._twofold)
         return tuple(
             replace(
                 node.operator,
@@ -93,9 +97,18 @@ class Network:
                 summed=summed[position],
                 beside=beside[position],
                 readers=self._readers[position] if node.operator.kind in POOLINGS else 0,
+                twofold=twofold[position],
             )
             for position, node in enumerate(self.nodes)
         )
+
+    @cached_property
+    def _twofold(self) -> set[int]:
+        """The nodes whose output an activation reads and something else does, too."""
+        reads = {True: set[int](), False: {self.output}}
+        for node in self.nodes:
+            reads[node.operator.kind == "activation"].update(source for source in node.inputs if source >= 0)
+        return reads[True] & reads[False]
 
     @cached_property
     def _readers(self) -> list[int]:

@@ -18,7 +18,7 @@ __all__ = [
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
 
-CONTEXT = ("fusable", "exclusive", "twin", "conversions", "summed", "beside", "readers")
+CONTEXT = ("fusable", "exclusive", "twin", "conversions", "summed", "beside", "readers", "twofold")
 """Columns that follow from the network around an operator (:attr:`Network.operators`), what tells most first."""
 
 COLUMNS = (
@@ -43,7 +43,7 @@ WEIGHTLESS = ("activation", *POOLINGS, "global_avg_pool")
 _LETTERS = {
     "g": "groups", "r": "reduced", "x": "inputs", "d": "dilation",
     "f": "fusable", "e": "exclusive", "c": "conversions", "t": "twin", "a": "summed", "b": "beside",
-    "y": "readers",
+    "y": "readers", "w": "twofold",
 }  # fmt: skip
 """What stands in an operator's text before these of its fields, where they are not the usual ones."""
 
@@ -104,6 +104,9 @@ class Operator:
             other values there are to add; else 0.
         beside: How many of those others are such convolutions too.
         readers: Of a pooling, what reads its output, as :class:`Readers`.
+        twofold: 1 where a value is wanted both activated and as it is, so that a runtime may keep it in one form and
+            make the other of it, else 0: of a pooling the value that it reads, of a sum the one that it gives, and of a
+            convolution that only a sum reads the sum's.
     """
 
     kind: str
@@ -126,6 +129,7 @@ class Operator:
     summed: int = 0
     beside: int = 0
     readers: int = 0
+    twofold: int = 0
 
     @property
     def input_shape(self) -> tuple[int, int, int]:

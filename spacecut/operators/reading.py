@@ -11,7 +11,7 @@ from spacecut.operators.operator import SUMS
 from spacecut.space.table import Table, combine, constant, held
 from spacecut.space.walk import NETWORK_INPUT, Layer
 
-__all__ = ["Wiring", "passed_on", "reads", "selects", "taken"]
+__all__ = ["Wiring", "passed_on", "reads", "selects", "taken", "through"]
 
 _NO, _NONE = constant(False), constant(np.int64(0))
 
@@ -91,6 +91,18 @@ def taken(layers: Sequence[Layer], layer: Layer, source: int, on: Table) -> Tabl
     if layer.kind == "concat":
         return combine(lambda on, channels: on & (channels > 0), on, layers[source].shape[0])
     return on
+
+
+def through(wiring: Wiring, own: Sequence[Table]) -> list[Table]:
+    """What holds of the operator that gives each layer's value, from what holds of the layers' own operators."""
+    result: list[Table] = []
+    for position, layer in enumerate(wiring.layers):
+        value = own[position]
+        for source, passes in zip(layer.inputs, wiring.passed[position], strict=True):
+            if source != NETWORK_INPUT:
+                value = held(value, lambda v, on, other: v | (on & other), value, passes, result[source]).reduced()
+        result.append(value.reduced())
+    return result
 
 
 def _only_one(layers: Sequence[Layer], absent: Table, source: int) -> Table:

@@ -22,6 +22,7 @@ from spacecut.operators.operator import COLUMNS, KIND_NAMES, SUMS, Operator, dec
 from spacecut.operators.poolings import readers_of_poolings
 from spacecut.operators.reading import Wiring, passed_on, selects
 from spacecut.operators.twins import twins
+from spacecut.operators.twofold import twofold, twofold_of_operators
 from spacecut.space import SearchSpace
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 from spacecut.space.place import placed
@@ -145,8 +146,12 @@ def expand(space: SearchSpace) -> Workload:
     wiring = Wiring(space.layers, there, live, passed)
     twin = twins(wiring)
     summed = [_summed(layer, space.layers) if layer.kind in SUMS else constant(np.int64(0)) for layer in space.layers]
-    fusable, exclusive, more, beside = fusions(wiring, twin, summed)
-    context = (fusable, exclusive, twin, converted_reads(wiring), more, beside, readers_of_poolings(wiring))
+    wanted_twofold = twofold(wiring)
+    fusable, exclusive, more, beside, of_sums = fusions(wiring, twin, summed, wanted_twofold)
+    context = (
+        fusable, exclusive, twin, converted_reads(wiring), more, beside, readers_of_poolings(wiring),
+        twofold_of_operators(wiring, wanted_twofold, of_sums),
+    )  # fmt: skip
     for position, layer in enumerate(space.layers):
         if KINDS[layer.kind].computes:
             with placed((layer.name,)):
