@@ -18,7 +18,7 @@ from spacecut.space.walk import NETWORK_INPUT
 
 __all__ = ["twofold", "twofold_of_operators"]
 
-_NO, _NONE = constant(False), constant(np.int64(0))
+_NO = constant(False)
 
 
 def twofold(wiring: Wiring) -> list[Table]:
