@@ -4,8 +4,8 @@
     make bench-predictor-int8
 
 Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
-an hour and a half. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there,
-and ``--fresh`` measures everything anew.
+over an hour. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there, and
+``--fresh`` measures everything anew.
 
 For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
@@ -274,18 +274,18 @@ def main() -> None:
 def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None:
     """The dated table and plot."""
     today = datetime.now(UTC).date().isoformat()
-    stem = f"predictor-{today}" if precision == "f32" else f"predictor-{precision}-{today}"
+    name = "predictor" if precision == "f32" else f"predictor-{precision}"
+    stem = f"{name}-{today}"
     RESULTS.mkdir(exist_ok=True)
     plot(rows, platforms, RESULTS / f"{stem}.png")
     records = [platform_record(get_platform(platform)) for platform in platforms]
     versions = ", ".join(f"{record.name} {record.version}" for record in records)
-    target = {"f32": "bench-predictor", "int8": "bench-predictor-int8"}[precision]
     text = f"""# Prediction of latency, {precision}, {today}
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
-Repeat with `make {target}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from the
-profile's; their runs, in {PASSES} passes, take turns with the profile's own, as the machine drifts, and the geometric
-mean of the even and the odd passes is what is to be predicted.
+Repeat with `make bench-{name}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from
+the profile's; their runs, in {PASSES} passes, take turns with the profile's own, as the machine drifts, and the
+geometric mean of the even and the odd passes is what is to be predicted.
 "Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of their single
 runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
 nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our

@@ -123,6 +123,9 @@ def test_a_convolution_that_was_never_summed_so_costs_what_it_costs_where_it_was
     costs = estimate(gather(runs), encode(asked))
     assert costs.mean.tolist() == pytest.approx([2.0, 3.0, 3.0, 3.0])
     assert costs.error[1] == costs.error[2]  # nothing else would be known of it
+    twofold = estimate(gather(runs), encode([dataclasses.replace(asked[2], twofold=1)]))
+    assert twofold.mean.tolist() == pytest.approx([3.0])
+    assert twofold.error[0] == costs.error[2]
     alone = estimate(gather([Run(Task(Network.single(CONV).key, False, 0), "", 1.0, (1.5,))]), encode(asked))
     assert alone.mean.tolist() == [1.5] * 4
     assert len(set(alone.error)) == 1

@@ -8,7 +8,7 @@ that no conversion is asked for where nobody could gain by it, and each choice h
 from __future__ import annotations
 
 from spacecut.errors import InputError
-from spacecut.operators.operator import LINEAR
+from spacecut.operators.operator import WEIGHTED
 from spacecut.space import SearchSpace
 from spacecut.space.document import ChoiceDocument
 from spacecut.space.layers import PRECISIONS
@@ -18,7 +18,6 @@ from spacecut.space.walk import NETWORK_INPUT
 __all__ = ["mix"]
 
 _PLATFORM, *_OTHERS = PRECISIONS
-_WEIGHTED = (*LINEAR, "squeeze_excite")
 _NAME = "precision"
 
 
@@ -47,7 +46,7 @@ def mix(space: SearchSpace, precision: str = "int8") -> SearchSpace:
             choices[name] = given[name]
         read = layer.inputs[0]
         followed = _PLATFORM if read == NETWORK_INPUT else names[read]
-        if layer.kind in _WEIGHTED:
+        if layer.kind in WEIGHTED:
             followed = f"{_NAME}{count}"
             count += 1
             if followed in given:

@@ -61,7 +61,7 @@ def estimate(evidence: Evidence, wanted: np.ndarray) -> Costs:
 
     What may be fused with its neighbour, and was only ever measured alone, costs anything up to what it costs alone.
     What has to be converted for more readers, or for fewer, than was ever measured, costs about the same. A convolution
-    that is summed with other values than any like it was costs the same.
+    that is summed with other values than any like it was costs the same, and so does what is wanted twofold only there.
 
     Raises:
         InputError: An operator belongs to a family of which nothing was measured; it is named.
@@ -123,9 +123,9 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
 
 
 def summed_as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
-    """The same operators, but convolutions that are summed as none of their family was when measured as the nearest is.
+    """The same operators, but what is summed or wanted twofold as nothing like it was when measured as the nearest is.
 
-    What they take for that is little, and where operators only ever run alone, nothing tells.
+    What that takes is little, and where operators only ever run alone, nothing tells.
     """
     result = rows.copy()
     families, plain = family_columns(known), _family_without(_SUMMED, known)

@@ -12,8 +12,8 @@ from spacecut.errors import InputError
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
 __all__ = [
-    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "LINEAR", "POOLINGS", "SUMS", "Operator", "Readers", "decode", "encode",
-    "family_columns", "family_numbers", "macs",
+    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "LINEAR", "POOLINGS", "SUMS", "WEIGHTED", "Operator", "Readers", "decode",
+    "encode", "family_columns", "family_numbers", "macs",
 ]  # fmt: skip
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
@@ -33,6 +33,9 @@ FUSABLE = ("activation", "add")
 CONVOLUTIONS = ("conv2d", "depthwise_conv2d")
 LINEAR = (*CONVOLUTIONS, "linear")
 """Kinds of one set of weights, into which scales, biases and activations fold."""
+
+WEIGHTED = (*LINEAR, "squeeze_excite")
+"""Kinds with weights."""
 
 POOLINGS = ("max_pool2d", "avg_pool2d")
 SUMS = ("add", "stack_sum")

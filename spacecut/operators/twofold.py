@@ -24,7 +24,7 @@ _NO = constant(False)
 def twofold(wiring: Wiring) -> list[Table]:
     """Whether the value of each layer's operator is wanted both activated and as it is.
 
-    Where that depends on too many choices at once, it is not; a concrete network tells it all the same.
+    Where that depends on too many choices at once, only some are told; a concrete network tells them all.
     """
     layers, there = wiring.layers, wiring.there
     if not any(layer.kind == "activation" for layer in layers):

@@ -12,7 +12,7 @@ from spacecut.cut import Rule
 from spacecut.errors import InputError
 from spacecut.operators import Network
 from spacecut.operators.onnx_reader import read_onnx
-from spacecut.operators.operator import LINEAR
+from spacecut.operators.operator import WEIGHTED
 from spacecut.platforms import get_platform
 from spacecut.quality import block_errors, quantisation_error
 from spacecut.study.finding import HOLDS, MIXED, NOT, UNKNOWN, Finding
@@ -23,7 +23,6 @@ __all__ = ["Kept", "Trained", "accuracy", "blocks_kept", "network_kept", "read_t
 _QUESTION = "Does INT8 keep accuracy?"
 _CLAIM = "For many models it loses a lot: some platforms quantise some operators badly."
 _INPUTS, _CALIBRATION = 4, 8
-_WEIGHTED = (*LINEAR, "squeeze_excite")
 
 
 @dataclass(frozen=True)
@@ -72,7 +71,7 @@ def read_trained(model: Path, inputs: Path) -> Trained:
         InputError: One of them is missing or something else, or the two do not fit.
     """
     network = read_onnx(model)
-    if lacking := [str(n.operator) for n in network.nodes if n.operator.kind in _WEIGHTED and not n.weights]:
+    if lacking := [str(n.operator) for n in network.nodes if n.operator.kind in WEIGHTED and not n.weights]:
         raise InputError(f"{model}: the weights of {lacking[0]} are not known")
     try:
         values = np.load(inputs)
