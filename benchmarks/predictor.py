@@ -4,8 +4,8 @@
     make bench-predictor-int8
 
 Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
-over an hour. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there, and
-``--fresh`` measures everything anew.
+three hours. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there, and
+``--fresh`` measures everything anew. ``--platforms`` and ``--spaces`` choose some pairs only.
 
 For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
@@ -48,7 +48,8 @@ SPACES = (
     "ofa/mobilenet_v3",
     "nasbench201/cell",
 )
-PLATFORMS = ("onnxruntime", "openvino", "litert")
+PLATFORMS = ("onnxruntime", "openvino", "litert", "litert-builtin", "tflite-runtime", "ncnn", "torch")
+"""Those that run networks on a CPU here; in int8 the ones that offer it."""
 HELD_OUT = 40
 PASSES = 8
 """Of the held-out networks."""
@@ -63,6 +64,8 @@ class Row:
     space: str
     platform: str
     predictor: str
+    taken_at: str
+    """When the pair's first run was made, in UTC."""
     measurements: int
     seconds: float
     errors: np.ndarray
@@ -79,7 +82,7 @@ class Row:
         return (
             f"| {self.space} | {self.platform} | {self.predictor} | {' | '.join(near)} | "
             f"{np.mean(np.abs(self.errors)):.1%} | {inside} | {self.rank:.3f} | {self.measurements} | "
-            f"{self.seconds:.0f} | {speed} |"
+            f"{self.seconds:.0f} | {speed} | {self.taken_at} |"
         )
 
 
@@ -158,17 +161,18 @@ def pair(name: str, platform: str) -> list[Row]:
     even, odd = ([run for run in runs if run.task.repeat % 2 == half] for half in (0, 1))
     once, again = latencies_of(keys, even), latencies_of(keys, odd)
     truth = np.sqrt(once * again)
+    taken_at = f"{min(datetime.fromisoformat(run.taken_at) for run in runs):%Y-%m-%d %H:%M}"
 
-    def row(predictor: str, predicted: np.ndarray, count: int, seconds: float) -> Row:
-        rank = float(spearmanr(predicted, truth).statistic)
-        return Row(name, platform, predictor, count, seconds, predicted / truth - 1, rank)
+    def row(predictor: str, predicted: np.ndarray, count: int, seconds: float, of: np.ndarray = truth) -> Row:
+        rank = float(spearmanr(predicted, of).statistic)
+        return Row(name, platform, predictor, taken_at, count, seconds, predicted / of - 1, rank)
 
     low, high = model.interval(numbers)
     ours = row("spacecut", model.predict(numbers), len(profile.runs), profile.seconds)
     inside = share_inside(keys, runs, low, high)
     rows = [
         replace(ours, per_prediction=seconds_a_prediction(model), inside=inside),
-        noise_floor(name, platform, once, again, sum(run.seconds for run in even)),
+        row("(measured again)", once, len(once), sum(run.seconds for run in even), of=again),
         row(
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),
@@ -210,12 +214,6 @@ def share_inside(keys: Sequence[str], runs: Sequence[Run], low: np.ndarray, high
     return float(np.mean([np.mean(np.clip(latencies[key], *bounds) == latencies[key]) for key, *bounds in each]))
 
 
-def noise_floor(name: str, platform: str, once: np.ndarray, again: np.ndarray, seconds: float) -> Row:
-    """The held-out networks measured twice: one half of their runs as a prediction of the other."""
-    rank = float(spearmanr(once, again).statistic)
-    return Row(name, platform, "(measured again)", len(once), seconds, once / again - 1, rank)
-
-
 def seconds_a_prediction(model: spacecut.LatencyModel) -> float:
     """Seconds to predict one of many architectures."""
     numbers = model.space.sample(1_000_000, 0)
@@ -232,8 +230,13 @@ def plot(rows: Sequence[Row], platforms: Sequence[str], path: Path) -> None:
     import matplotlib.pyplot as plt
 
     predictors = list(dict.fromkeys(row.predictor for row in rows))
-    figure, axes = plt.subplots(1, len(platforms), figsize=(14, 4), sharey=True, layout="constrained")
-    for axis, platform in zip(axes, platforms, strict=True):
+    lines = -(-len(platforms) // 4)
+    columns = -(-len(platforms) // lines)
+    size = 4.6 * columns, 4 * lines
+    figure, axes = plt.subplots(lines, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
+    for axis in axes.flat[len(platforms) :]:
+        axis.remove()
+    for axis, platform in zip(axes.flat, platforms, strict=False):
         errors = [
             100 * np.concatenate([r.errors for r in rows if (r.platform, r.predictor) == (platform, predictor)])
             for predictor in predictors
@@ -244,25 +247,31 @@ def plot(rows: Sequence[Row], platforms: Sequence[str], path: Path) -> None:
         axis.tick_params(axis="x", rotation=30)
         axis.set_title(platform, fontsize=10)
         axis.set_ylim(-60, 100)
-    axes[0].set_ylabel("error of the prediction, %")
+    for axis in axes[:, 0]:
+        axis.set_ylabel("error of the prediction, %")
     figure.savefig(path, dpi=120)
 
 
 def main() -> None:
     """Measure what is missing and write the results."""
     parser = argparse.ArgumentParser(description=__doc__.splitlines()[0])
-    parser.add_argument("--fresh", action="store_true", help="measure everything anew")
-    parser.add_argument("--int8", action="store_true", help="in int8")
-    parser.add_argument("--spaces", nargs="+", default=SPACES, help="of the five")
+    parser.add_argument("--fresh", action="store_true", help="measure everything chosen anew")
+    parser.add_argument("--int8", action="store_true", help="in int8, on platforms that offer it")
+    parser.add_argument("--spaces", nargs="+", default=SPACES, help="some of the five")
+    parser.add_argument("--platforms", nargs="+", default=PLATFORMS, help="some of the seven")
     chosen = parser.parse_args()
     if not FORESTS.exists():
         raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`")
     FOLDER.mkdir(parents=True, exist_ok=True)
-    platforms = [f"{platform}:int8" if chosen.int8 else platform for platform in PLATFORMS]
+    offered = {name: status.precisions for name, status in spacecut.platform_statuses().items()}
+    platforms = list(chosen.platforms)
+    if chosen.int8:
+        platforms = [f"{platform}:int8" for platform in platforms if "int8" in offered[platform]]
     pairs = list(itertools.product(chosen.spaces, platforms))
     if chosen.fresh:
-        for old in itertools.chain.from_iterable(FOLDER.glob(at(*each, "[.-]*").name) for each in pairs):
-            old.unlink()
+        for each, ending in itertools.product(pairs, (".sqlite*", "-held-out.gz", "-alone.gz")):
+            for old in FOLDER.glob(at(*each, ending).name):
+                old.unlink()
     rows: list[Row] = []
     for name, platform in pairs:
         found = pair(name, platform)
@@ -289,10 +298,11 @@ geometric mean of the even and the odd passes is what is to be predicted.
 "Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of their single
 runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
 nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
-distinct measurements, and ten times as many (at most {MOST_ALONE}).
+distinct measurements, and ten times as many (at most {MOST_ALONE}). Each pair is measured in one go, from the time
+given (UTC).
 
-| space | platform | predictor | ±5 % | ±10 % | mean error | inside | Spearman | measurements | seconds | µs each |
-|---|---|---|---|---|---|---|---|---|---|---|
+| space | platform | model | ±5 % | ±10 % | mean error | inside | Spearman | measurements | seconds | µs each | from |
+|---|---|---|---|---|---|---|---|---|---|---|---|
 {chr(10).join(row.line() for row in rows)}
 
 ![errors]({stem}.png)
