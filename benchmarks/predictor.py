@@ -11,9 +11,9 @@ For each pair of space and platform: our profile in at most two minutes of measu
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
 (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten times as many.
 
-A shared machine is some per cent faster in one minute than in another. So the held-out networks are run in turn with
-the profile's own, spread over the same two minutes, in a worker of their own. The even ones of their passes as a
-prediction of the odd ones are the floor, and the geometric mean of both is what they took meanwhile.
+A shared machine is some per cent faster in one minute than in another, and one process than another. So the held-out
+networks are run in turn with the profile's own, spread over the same two minutes, in two workers of their own. What one
+of them measured as a prediction of the other is the floor, and the geometric mean of both is what they took meanwhile.
 """
 
 from __future__ import annotations
@@ -22,7 +22,7 @@ import argparse
 import functools
 import itertools
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
 from datetime import UTC, datetime
 from pathlib import Path
@@ -36,7 +36,7 @@ from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
 from spacecut.measure import Run, interleave, interleaved, platform_record
 from spacecut.operators import Network, expand
-from spacecut.platforms import get_platform
+from spacecut.platforms import Platform, get_platform
 
 RESULTS = Path(__file__).parent / "results"
 FOLDER = Path(".spacecut/predictor")
@@ -51,8 +51,8 @@ SPACES = (
 PLATFORMS = ("onnxruntime", "openvino", "litert", "litert-builtin", "tflite-runtime", "ncnn", "torch")
 """Those that run networks on a CPU here; in int8 the ones that offer it."""
 HELD_OUT = 40
-PASSES = 8
-"""Of the held-out networks."""
+PASSES = 4
+"""Of the held-out networks in each of two workers."""
 MOST_ALONE = 2000
 """No more operators are measured alone for nn-Meter's forests, even where ten times as many as ours would be more."""
 
@@ -112,17 +112,25 @@ def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[R
     target = get_platform(platform)
     keys = [network.key for network in held_out_networks(name)[1]]
     runs: list[Run] = []
-    following = interleaved(target, keys, PASSES)
+    following = in_two_workers(target, keys)
 
     def beside(done: float, expected: float) -> None:
         """As large a share of the runs as the profile has of its own."""
         share = min(done / expected, 1.0)
-        runs.extend(itertools.islice(following, max(int(share * PASSES * len(keys)) - len(runs), 0)))
+        runs.extend(itertools.islice(following, max(int(share * 2 * PASSES * len(keys)) - len(runs), 0)))
 
     profile = spacecut.profile(space, platform, store=str(store), progress=beside)
     runs.extend(following)
     spacecut.Profile(platform_record(target), file.stem, runs).save(file)
     return profile, runs
+
+
+def in_two_workers(target: Platform, keys: list[str]) -> Iterator[Run]:
+    """Runs of networks in two workers in turn: the passes of the first are even ones, those of the second odd ones."""
+    for both in itertools.zip_longest(*(interleaved(target, keys, PASSES, seed) for seed in range(2))):
+        for half, run in enumerate(both):
+            if run is not None:
+                yield replace(run, task=replace(run.task, repeat=2 * run.task.repeat + half))
 
 
 def kept(path: Path, platform: str, networks: Iterable[str], passes: int, seed: int) -> list[Run]:
@@ -293,10 +301,10 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
 Repeat with `make bench-{name}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from
-the profile's; their runs, in {PASSES} passes, take turns with the profile's own, as the machine drifts, and the
-geometric mean of the even and the odd passes is what is to be predicted.
-"Measured again" is the floor: the even passes as a prediction of the odd ones. "Inside" is the share of their single
-runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
+the profile's; their runs, in two processes with {PASSES} passes each, take turns with the profile's own, as the machine
+drifts, and the geometric mean of both is what is to be predicted.
+"Measured again" is the floor: one process as a prediction of the other. "Inside" is the share of the single runs inside
+the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
 nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
 distinct measurements, and ten times as many (at most {MOST_ALONE}). Each pair is measured in one go, from the time
 given (UTC).

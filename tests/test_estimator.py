@@ -234,6 +234,22 @@ def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
     assert np.mean((low <= measured) & (measured <= high)) > 0.85
 
 
+def test_what_operators_alone_are_laid_out_for_is_told_from_their_cost() -> None:
+    """Alone, values are laid out in blocks of 16 and back for the caller; within a network they stay so."""
+    workload = expand(simulated_space())
+    generator = np.random.default_rng(0)
+    networks = [workload.network(row) for row in covering_sample(workload.space, 80)]
+    runs = [simulated_run(network, False, generator, noise=0.0) for network in networks]
+    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
+        laid_out = sum(channels for channels in (operator.in_channels, operator.out_channels) if channels % 16 == 0)
+        alone = simulated_ms(operator) + 2e-5 * operator.height * operator.width * laid_out
+        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, (alone,)))
+    model = fit_latency_model(workload, gather(runs))
+    held = workload.space.sample(60, seed=5)
+    truth = [OVERHEAD + SCALE * sum(map(simulated_ms, workload.network(row).operators)) for row in held]
+    assert np.median(np.abs(model.predict(held) / truth - 1)) < 0.005
+
+
 def test_what_networks_tell_of_an_operator_is_in_its_cost() -> None:
     """Alone, each operator is seen 5 % off; together they are seen as they are."""
     workload = expand(simulated_space(last=32, step=8))
@@ -386,3 +402,19 @@ def test_irregular_steps_are_learnt() -> None:
     asked = [Operator("conv2d", i, 6, 6, o) for i in range(8, 97, 5) for o in range(8, 97) if (i, o) not in pairs]
     error = estimate(gather(runs), encode(asked)).mean / [staircase(operator) for operator in asked] - 1
     assert np.mean(np.abs(error) < 0.03) > 0.9
+
+
+def test_a_jump_between_measured_widths_is_taken_to_be_after_a_block() -> None:
+    """Heights that no block explains change after 16 and 32, of which only one's neighbours are measured."""
+
+    def staircase(width: int) -> float:
+        return 0.5 if width <= 16 else 1.0 if width <= 32 else 1.3
+
+    measured = [6, 8, 10, 12, 14, *range(17, 31, 2), *range(33, 64, 2)]
+    runs = [
+        Run(Task(Network.single(Operator("conv2d", 3, 8, 8, width)).key, False, 0), "", 1.0, (staircase(width),))
+        for width in measured
+    ]
+    asked = [15, 16, 18, 31, 32, 34, 60]
+    cost = estimate(gather(runs), encode([Operator("conv2d", 3, 8, 8, width) for width in asked])).mean
+    np.testing.assert_allclose(cost, [staircase(width) for width in asked], rtol=0.02)

@@ -4,7 +4,9 @@ What operators were seen to cost, one by one, misses what only whole networks sh
 of a node takes, caches that serve small networks better. So the costs are corrected by what whole networks took, in a
 Bayesian linear regression (Rasmussen & Williams, Gaussian Processes for Machine Learning, ch. 2): corrections common
 to all operators, to a kind, to a family and to the larger ones of a family, and each operator's own, as far as it is
-uncertain. How large each of these may be is decided by the marginal likelihood.
+uncertain. Operators that were measured alone had their inputs and outputs laid out for them and for the caller, which
+within a network they have not, so that each may be corrected by how many values it reads and gives. How large all of
+these may be is decided by the marginal likelihood.
 
 What is to be predicted are networks of operators that were not measured. So each network is compared with what its
 operators cost by the other networks (cross-fitting, in folds), unless networks are but operators measured alone or a
@@ -25,19 +27,23 @@ from scipy.optimize import minimize, root
 
 from spacecut.latency.estimator import Costs, estimate_without, summed_as_measured
 from spacecut.latency.evidence import Evidence
+from spacecut.latency.features import ALIGNMENTS
 from spacecut.operators import Network
-from spacecut.operators.operator import COLUMNS, encode, family_numbers
+from spacecut.operators.operator import COLUMNS, encode, family_numbers, values
 
 __all__ = ["Correction", "corrected_costs", "held_out_error"]
 
-_CONVERSIONS = COLUMNS.index("conversions")
+_IN, _OUT, _CONVERSIONS = (COLUMNS.index(name) for name in ("in_channels", "out_channels", "conversions"))
 _FEWEST = 8  # networks that tell an error
 _FOLDS = 5
 _LEAST_SHARE = 0.1
 """No correction takes an operator below this share of what it was seen to cost."""
-_SCALES = {"overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0.03, "growth": 0.03, "noise": 0.02}
+_SCALES = {
+    "overhead": 0.05, "call": 0.02, "all": 0.1, "kind": 0.05, "family": 0.03, "growth": 0.03, "layout": 0.05,
+    "noise": 0.02,
+}  # fmt: skip
 """Where the search for the prior standard deviations starts; of the median network for ``overhead`` and, divided by
-its operators, ``call``; else relative."""
+its operators, ``call``; of what operators take for a value in the median for ``layout``; else relative."""
 _FLOOR_MS, _FLOOR = 1e-3, 4e-4  # no network is timed better than to a microsecond, nor than to so much of itself
 _NOTHING_MS = 1e-4  # what takes no longer was done together with another operator, and is no call of its own
 _LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
@@ -101,10 +107,10 @@ def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[
     ours = first[number.ravel()][len(theirs) :]  # what networks have is asked for as theirs, with what they told of it
     by_all = _of_networks([costs], seen)
     by_others = _of_networks([without[number] for number in fold], seen)
-    alone = all(len(network.nodes) == 1 for network, _ in networks)
-    told = by_all if evidence.exact or alone else by_others
+    single = all(len(network.nodes) == 1 for network, _ in networks)
+    told = by_all if evidence.exact or single else by_others
     judged = by_others if held_out or not costs.measured[ours].all() else by_all
-    counted = _Counted(counts, np.asarray([ms for _, ms in networks]))
+    counted = _Counted(counts, np.asarray([ms for _, ms in networks]), evidence.alone and not single)
     mean, error, overhead, wrong = _correct(rows, costs, counted, told, judged)
     correction = Correction(overhead, wrong, len(networks), evidence.repeat_error)
     return Costs(mean[ours], error[ours], costs.measured[ours]), correction
@@ -112,10 +118,14 @@ def _corrected(evidence: Evidence, wanted: np.ndarray, held_out: bool) -> tuple[
 
 @dataclass(frozen=True)
 class _Counted:
-    """How often each network has each of the first operators, ``[networks, operators]``, and its milliseconds."""
+    """How often each network has each of the first operators, ``[networks, operators]``, and its milliseconds.
+
+    What the operators cost was seen in the networks, or ``alone``.
+    """
 
     counts: np.ndarray
     measured: np.ndarray
+    alone: bool
 
 
 def _operator_counts(evidence: Evidence, networks: Sequence[tuple[Network, float]]) -> tuple[np.ndarray, np.ndarray]:
@@ -155,7 +165,7 @@ def _correct(
         judged: The same when it is judged.
     """
     counts, measured = networks.counts, networks.measured
-    features, groups = _features(rows, costs.mean, counts.shape[1])
+    features, groups = _features(rows, costs.mean, counts.shape[1], networks.alone)
     relative = counts / measured[:, None]
     size = np.median(measured)
     unit = {"overhead": size, "call": size / np.median(counts.sum(axis=1))}
@@ -265,10 +275,11 @@ class _Regression:
         return float(common[0]) + 0.0, mean, np.sqrt(np.maximum(variance, 0.0)), weights / np.diag(inverse)
 
 
-def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray, list[str]]:
+def _features(rows: np.ndarray, mean: np.ndarray, seen: int, alone: bool) -> tuple[np.ndarray, list[str]]:
     """Milliseconds by which each correction moves each operator, shape ``[operators, corrections]``, and their groups.
 
-    Families that no network has are corrected like their kind.
+    Families that no network has are corrected like their kind. What was measured ``alone`` is corrected by its values
+    too, and by those whose channels fill blocks of each size, as they are laid out in others than the caller's order.
     """
     kinds = rows[:, 0]
     family = family_numbers(rows)
@@ -288,4 +299,11 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int) -> tuple[np.ndarray
     for number in np.unique(family[:seen]):
         columns.append(mean * (family == number))
         groups.append("family")
+    if alone:
+        read, given = values(rows)
+        each = float(np.median(mean[:seen] / (read + given)[:seen]))
+        for number, channels in ((read, rows[:, _IN]), (given, rows[:, _OUT])):
+            filled = [np.ones(len(rows)), *(channels % alignment == 0 for alignment in ALIGNMENTS)]
+            columns += [each * number * some for some in filled]
+            groups += ["layout"] * len(filled)
     return np.stack(columns, axis=1), groups

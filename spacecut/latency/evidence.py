@@ -33,6 +33,7 @@ class Evidence:
         exact: Every run takes the same, so that a whole network takes what its operators were seen to take in it.
         repeat_error: Relative standard deviation of one run of a network about all of its runs, with what the machine
             drifted by meanwhile; 0 where nothing was run twice.
+        alone: Operators were seen in networks of their own, called one by one, as no node times are told.
     """
 
     operators: list[Operator]
@@ -43,6 +44,7 @@ class Evidence:
     totals: dict[str, float]
     exact: bool = False
     repeat_error: float = 0.0
+    alone: bool = False
 
     @cached_property
     def rows(self) -> np.ndarray:
@@ -57,7 +59,7 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
         runs: Of one platform.
         deterministic: The platform takes the same time at every run, so that a single one has no error.
     """
-    seen: dict[tuple[Operator, str], list[float]] = defaultdict(list)
+    timed: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     networks = {key: Network.parse(key) for key in dict.fromkeys(run.task.network for run in runs if not run.error)}
     for run in _undisturbed((run for run in runs if run.task.nodes), attrgetter("low_watched_ms")):
@@ -67,12 +69,12 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
         for position, operator in enumerate(networks[key].operators):
             alike[operator].append(charged.get(position, 0.0))
         for operator, times in alike.items():
-            seen[operator, key].append(float(np.mean(times)))
+            timed[operator, key].append(float(np.mean(times)))
     whole = whole_latencies(runs)
     for key, latencies in whole.items():
         if len(networks[key].nodes) == 1:
             alone[networks[key].nodes[0].operator, key] = latencies
-    seen = seen or alone  # node times leave the overhead out, and are not to be mixed with what holds it
+    seen = timed or alone  # node times leave the overhead out, and are not to be mixed with what holds it
     operators = list(dict.fromkeys(operator for operator, _ in seen))
     positions = {operator: position for position, operator in enumerate(operators)}
     keys = {key: position for position, key in enumerate(networks)}
@@ -85,6 +87,7 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
         {key: float(np.median(found)) for key, found in whole.items()},
         deterministic,
         0.0 if deterministic else _between_runs(runs, networks),
+        not timed,
     )
 
 

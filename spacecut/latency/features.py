@@ -40,9 +40,10 @@ def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
 
 
 def jumps(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """Steps at no block's multiples: jumps of either width between any two neighbouring widths that were measured.
+    """Irregular steps: jumps of either width between any two neighbouring widths that were measured.
 
-    Each may be the same whatever the other width is, or in proportion to it.
+    Where there are several widths between the two, the jump is taken to be right after a multiple of the largest block
+    that has one there, and else halfway. It may be the same whatever the other width is, or in proportion to it.
 
     Args:
         inner: Channels of the input.
@@ -52,7 +53,7 @@ def jumps(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.ndar
     columns = []
     for width, other in ((inner, outer), (outer, inner)):
         known = np.unique(width[measured])
-        between = (known[1:] + known[:-1]) / 2
+        between = _edges(known[:-1], known[1:])
         if len(between) > MAX_JUMPS:
             between = between[np.linspace(0, len(between) - 1, MAX_JUMPS).astype(int)]
         above = (width[:, None] > between).astype(float)
@@ -68,6 +69,15 @@ def alignment_classes(inner: np.ndarray, outer: np.ndarray, alignment: int) -> n
 def with_classes(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
     """Separate copies of the features for each class, beside those shared by all."""
     return np.concatenate([features, *(features * (classes == number)[:, None] for number in range(4))], axis=1)
+
+
+def _edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:
+    """Where a cost that is one thing at a width and another at the next one measured is likeliest to change."""
+    edge = (low + high) / 2
+    for block in BLOCKS:
+        multiple = (high - 1) // block * block
+        edge = np.where(multiple >= low, multiple + 0.5, edge)
+    return np.asarray(edge)
 
 
 def _padded(width: np.ndarray, block: int) -> np.ndarray:

@@ -13,7 +13,7 @@ from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
 __all__ = [
     "COLUMNS", "CONTEXT", "CONVOLUTIONS", "LINEAR", "POOLINGS", "SUMS", "WEIGHTED", "Operator", "Readers", "decode",
-    "encode", "family_columns", "family_numbers", "macs",
+    "encode", "family_columns", "family_numbers", "macs", "values",
 ]  # fmt: skip
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
@@ -254,3 +254,12 @@ def macs(rows: np.ndarray) -> np.ndarray:
     }.items():
         result = np.where(kind == KIND_NAMES.index(name), value, result)
     return result
+
+
+def values(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """How many values each operator reads and gives, for a batch of one."""
+    column = {name: rows[:, index].astype(float) for index, name in enumerate(COLUMNS)}
+    pixels = np.ceil(column["height"] / column["stride"]) * np.ceil(column["width"] / column["stride"])
+    once = np.isin(rows[:, 0], [KIND_NAMES.index(kind) for kind in ("linear", "global_avg_pool")])
+    read = column["in_channels"] * column["height"] * column["width"] * column["inputs"]
+    return read, column["out_channels"] * np.where(once, 1.0, pixels)
