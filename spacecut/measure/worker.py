@@ -2,7 +2,7 @@
 
 The two sides speak one JSON object a line. The worker is pinned to as many cores as the platform has threads. Memory
 that is freed stays with it: whether a runtime that allocates in every inference, as PyTorch does, has to have its pages
-made anew every time would else depend on all that was run before, and by a half more or less.
+made anew every time would else depend on all that was run before.
 """
 
 from __future__ import annotations
