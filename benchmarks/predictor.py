@@ -65,7 +65,7 @@ class Row:
     platform: str
     predictor: str
     taken_at: str
-    """When the pair's first run was made, in UTC."""
+    """When the first held-out network of the pair was run, in UTC."""
     measurements: int
     seconds: float
     errors: np.ndarray
@@ -244,7 +244,7 @@ def plot(rows: Sequence[Row], platforms: Sequence[str], path: Path) -> None:
     figure, axes = plt.subplots(lines, columns, figsize=size, sharey=True, squeeze=False, layout="constrained")
     for axis in axes.flat[len(platforms) :]:
         axis.remove()
-    for axis, platform in zip(axes.flat, platforms, strict=False):
+    for axis, platform in zip(axes.flat[: len(platforms)], platforms, strict=True):
         errors = [
             100 * np.concatenate([r.errors for r in rows if (r.platform, r.predictor) == (platform, predictor)])
             for predictor in predictors
@@ -266,7 +266,7 @@ def main() -> None:
     parser.add_argument("--fresh", action="store_true", help="measure everything chosen anew")
     parser.add_argument("--int8", action="store_true", help="in int8, on platforms that offer it")
     parser.add_argument("--spaces", nargs="+", default=SPACES, help="some of the five")
-    parser.add_argument("--platforms", nargs="+", default=PLATFORMS, help="some of the seven")
+    parser.add_argument("--platforms", nargs="+", choices=PLATFORMS, default=PLATFORMS, help="some of the seven")
     chosen = parser.parse_args()
     if not FORESTS.exists():
         raise SystemExit("nn-Meter has no environment; make it with `make .venv/nn-meter/done`")

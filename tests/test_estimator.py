@@ -405,7 +405,7 @@ def test_irregular_steps_are_learnt() -> None:
 
 
 def test_a_jump_between_measured_widths_is_taken_to_be_after_a_block() -> None:
-    """Heights that no block explains change after 16 and 32, of which only one's neighbours are measured."""
+    """Heights that no regular step explains change after 16 and 32, which are not measured themselves."""
 
     def staircase(width: int) -> float:
         return 0.5 if width <= 16 else 1.0 if width <= 32 else 1.3

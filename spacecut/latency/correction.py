@@ -302,8 +302,8 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int, alone: bool) -> tup
     if alone:
         read, given = values(rows)
         each = float(np.median(mean[:seen] / (read + given)[:seen]))
-        for number, channels in ((read, rows[:, _IN]), (given, rows[:, _OUT])):
+        for count, channels in ((read, rows[:, _IN]), (given, rows[:, _OUT])):
             filled = [np.ones(len(rows)), *(channels % alignment == 0 for alignment in ALIGNMENTS)]
-            columns += [each * number * some for some in filled]
+            columns += [each * count * some for some in filled]
             groups += ["layout"] * len(filled)
     return np.stack(columns, axis=1), groups

@@ -31,7 +31,7 @@ _STARTUP_SECONDS = 120.0
 _LAST_WORDS = 300
 _KEPT = str(1 << 30)
 _MEMORY = {"MALLOC_MMAP_THRESHOLD_": _KEPT, "MALLOC_TRIM_THRESHOLD_": _KEPT}
-"""Of the GNU C library: how many free bytes are not given back."""
+"""For the GNU C library: from how many bytes on it maps memory by itself, and gives back what is free."""
 
 
 class Worker:

@@ -9,7 +9,7 @@ import numpy as np
 
 from spacecut.errors import InputError
 from spacecut.operators.network import INPUT, ZERO, Affine, Network, Node
-from spacecut.operators.operator import Operator
+from spacecut.operators.operator import FLAT, Operator
 from spacecut.operators.weights import LEAKY_SLOPE, node_weights, norm_weights, prelu_slopes
 
 __all__ = ["build_ncnn"]
@@ -82,7 +82,7 @@ class _Graph:
         """Write one node of the network; its last layer gives ``n{number}.out``."""
         self.number = number
         node = self._network.nodes[number]
-        flat = node.operator.kind in ("linear", "global_avg_pool") or self._stays_flat(node)
+        flat = node.operator.kind in FLAT or self._stays_flat(node)
         if flat:
             self._flat.add(number)
         sources = [self._read(node, place, flat) for place in range(len(node.inputs))]

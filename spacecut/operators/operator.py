@@ -12,8 +12,8 @@ from spacecut.errors import InputError
 from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
 __all__ = [
-    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "LINEAR", "POOLINGS", "SUMS", "WEIGHTED", "Operator", "Readers", "decode",
-    "encode", "family_columns", "family_numbers", "macs", "values",
+    "COLUMNS", "CONTEXT", "CONVOLUTIONS", "FLAT", "LINEAR", "POOLINGS", "SUMS", "WEIGHTED", "Operator", "Readers",
+    "decode", "encode", "family_columns", "family_numbers", "macs", "values",
 ]  # fmt: skip
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
@@ -36,6 +36,9 @@ LINEAR = (*CONVOLUTIONS, "linear")
 
 WEIGHTED = (*LINEAR, "squeeze_excite")
 """Kinds with weights."""
+
+FLAT = ("linear", "global_avg_pool")
+"""Kinds that give one value a channel."""
 
 POOLINGS = ("max_pool2d", "avg_pool2d")
 SUMS = ("add", "stack_sum")
@@ -142,7 +145,7 @@ class Operator:
     @property
     def output_shape(self) -> tuple[int, int, int]:
         """Channels, height, width of the output."""
-        if self.kind in ("linear", "global_avg_pool"):
+        if self.kind in FLAT:
             return self.out_channels, 1, 1
         return self.out_channels, -(-self.height // self.stride), -(-self.width // self.stride)
 
@@ -238,9 +241,8 @@ def fuses(kind: str, activation: str) -> bool:
 
 def macs(rows: np.ndarray) -> np.ndarray:
     """Multiply-accumulates (element operations where there are none) of each operator, for a batch of one."""
-    column = {name: rows[:, index].astype(float) for index, name in enumerate(COLUMNS)}
+    column, pixels = _with_pixels(rows)
     kind = rows[:, 0]
-    pixels = np.ceil(column["height"] / column["stride"]) * np.ceil(column["width"] / column["stride"])
     window = column["kernel"] ** 2
     elements = column["in_channels"] * column["height"] * column["width"]
     result: np.ndarray = elements * column["inputs"]
@@ -258,8 +260,13 @@ def macs(rows: np.ndarray) -> np.ndarray:
 
 def values(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
     """How many values each operator reads and gives, for a batch of one."""
-    column = {name: rows[:, index].astype(float) for index, name in enumerate(COLUMNS)}
-    pixels = np.ceil(column["height"] / column["stride"]) * np.ceil(column["width"] / column["stride"])
-    once = np.isin(rows[:, 0], [KIND_NAMES.index(kind) for kind in ("linear", "global_avg_pool")])
+    column, pixels = _with_pixels(rows)
+    flat = np.isin(rows[:, 0], [KIND_NAMES.index(kind) for kind in FLAT])
     read = column["in_channels"] * column["height"] * column["width"] * column["inputs"]
-    return read, column["out_channels"] * np.where(once, 1.0, pixels)
+    return read, column["out_channels"] * np.where(flat, 1.0, pixels)
+
+
+def _with_pixels(rows: np.ndarray) -> tuple[dict[str, np.ndarray], np.ndarray]:
+    """The columns by name, and how many places each operator's window takes."""
+    column = {name: rows[:, index].astype(float) for index, name in enumerate(COLUMNS)}
+    return column, np.ceil(column["height"] / column["stride"]) * np.ceil(column["width"] / column["stride"])
