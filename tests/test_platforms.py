@@ -8,7 +8,7 @@ import pytest
 
 from spacecut.errors import InputError, PlatformUnavailable
 from spacecut.measure.protocol import Protocol, time_program
-from spacecut.operators import Network, Node, Operator
+from spacecut.operators import INPUT, Network, Node, Operator
 from spacecut.platforms import PlatformName, Status, get_platform, platform_statuses
 from spacecut.platforms.attribution import charge, owner
 from spacecut.platforms.litert import LiteRt
@@ -37,6 +37,20 @@ class TestTfLiteRuntime(PlatformContract):
 
 class TestNcnn(PlatformContract):
     platform_name = "ncnn"
+
+    def test_every_node_has_a_time_of_its_own(self, platform):
+        wide = Operator("conv2d", 16, 14, 14, 16, kernel=3)
+        clipped = Operator("activation", 16, 14, 14, 16, activation="relu6")
+        nodes = (Node(wide, (INPUT,)), Node(clipped, (0,)), Node(Operator("add", 16, 14, 14, 16, inputs=2), (0, 1)))
+        program = platform.load(Network(wide.input_shape, nodes, 2), nodes=True)
+        program.run()
+        program.mark()
+        for _ in range(3):
+            program.run()
+        times = program.node_times()
+        program.run()
+        assert {node: len(values) for node, values in times.items()} == {0: 3, 1: 3, 2: 3}
+        assert min(min(values) for values in times.values()) > 0
 
 
 class TestTorchOnTheCpu(PlatformContract):
