@@ -4,8 +4,8 @@
     make bench-predictor-int8
 
 Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
-three hours. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there, and
-``--fresh`` measures everything anew. ``--platforms`` and ``--spaces`` choose some pairs only.
+two and a half hours. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there,
+and ``--fresh`` measures everything anew. ``--platforms`` and ``--spaces`` choose some pairs only.
 
 For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
