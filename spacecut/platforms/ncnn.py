@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import tempfile
-import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -13,6 +12,7 @@ from spacecut.operators import Network
 from spacecut.operators.ncnn_builder import build_ncnn
 from spacecut.platforms.inputs import input_array
 from spacecut.platforms.platform import Platform, PlatformName, Program, Status
+from spacecut.platforms.stepwise import Stepwise
 
 __all__ = ["Ncnn"]
 
@@ -63,38 +63,25 @@ class Ncnn(Platform):
         return _Net(net, pool, values, outputs, outputs[network.output])
 
 
-class _Net(Program):
+class _Net(Stepwise):
     def __init__(self, net: Any, pool: Any, values: Any, outputs: list[int], output: int) -> None:
+        super().__init__()
         self._net = net
         self._pool = pool  # the net's memory
         self._values = values
         self._outputs = outputs
         self._output = output
-        self._watched = False
-        self._times: dict[int, list[float]] = {}
 
     def run(self) -> None:
         extractor = self._net.create_extractor()
         extractor.input("input", self._values)
-        if self._watched:
-            self._run_one_by_one(extractor)
-        else:
+        if not self._watched:
             _checked(extractor.extract(self._output))
-
-    def mark(self) -> None:
-        self._times, self._watched = {}, True
-
-    def node_times(self) -> dict[int, list[float]]:
-        times, self._watched = self._times, False
-        return times
-
-    def _run_one_by_one(self, extractor: Any) -> None:
-        last = time.perf_counter()
+            return
+        self._begin()
         for node, output in enumerate(self._outputs):
             _checked(extractor.extract(output, _AS_IT_IS))
-            now = time.perf_counter()
-            self._times.setdefault(node, []).append((now - last) * 1e3)
-            last = time.perf_counter()
+            self._passed(node)
 
 
 def _checked(extracted: tuple[int, Any]) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING, Any
 
 from spacecut.errors import InputError
@@ -10,6 +9,7 @@ from spacecut.operators import Network
 from spacecut.operators.torch_builder import TorchNetwork
 from spacecut.platforms.inputs import input_array
 from spacecut.platforms.platform import Platform, PlatformName, Program, Status
+from spacecut.platforms.stepwise import Stepwise
 
 if TYPE_CHECKING:
     import torch
@@ -80,32 +80,18 @@ class Torch(Platform):
             return 0.0
 
 
-class _Eager(Program):
+class _Eager(Stepwise):
     def __init__(self, model: TorchNetwork, values: torch.Tensor) -> None:
+        super().__init__()
         self._model = model
         self._values = values
-        self._watched = False
-        self._times: dict[int, list[float]] = {}
-        self._last = 0.0
 
     def run(self) -> None:
         import torch
 
         with torch.inference_mode():
-            self._last = time.perf_counter()
-            self._model.run(self._values, self._watch if self._watched else None)
-
-    def mark(self) -> None:
-        self._times, self._watched = {}, True
-
-    def node_times(self) -> dict[int, list[float]]:
-        times, self._watched = self._times, False
-        return times
-
-    def _watch(self, number: int) -> None:
-        now = time.perf_counter()
-        self._times.setdefault(number, []).append((now - self._last) * 1e3)
-        self._last = time.perf_counter()
+            self._begin()
+            self._model.run(self._values, self._passed if self._watched else None)
 
 
 class _CudaGraph(Program):
