@@ -5,6 +5,8 @@ from __future__ import annotations
 import json
 import re
 import sys
+import weakref
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -259,6 +261,29 @@ def test_whole_networks_agree(network: Network, batch: int) -> None:
 @pytest.mark.parametrize("network", WHOLE, ids=WHOLE_IDS)
 def test_whole_networks_agree_on_ncnn(network: Network, tmp_path: Path) -> None:
     assert_agree(run_ncnn(network, tmp_path), run_onnxruntime(network))
+
+
+def test_torch_frees_what_nothing_will_read_any_more():
+    torch = pytest.importorskip("torch")
+    wide = Operator("conv2d", 8, 14, 14, 8, kernel=3)
+    summed = Operator("add", 8, 14, 14, 8, inputs=2)
+    nodes = (Node(wide, (INPUT,)), Node(wide, (0,)), Node(summed, (0, 1)), Node(wide, (2,)), Node(summed, (3, 2)))
+    network = Network(wide.input_shape, nodes, 4)
+    model = TorchNetwork(network, 1, torch.device("cpu"), torch.float32)
+    given, there = [], []
+
+    def kept(layer, *values):
+        result = layer(*values)
+        given.append(weakref.ref(result))
+        return result
+
+    model.layers = [partial(kept, layer) for layer in model.layers]
+    with torch.inference_mode():
+        model.run(
+            model.put(sample(network, 1)),
+            lambda _: there.append([node for node, value in enumerate(given) if value() is not None]),
+        )
+    assert there == [[0], [0, 1], [2], [2, 3], [4]]
 
 
 @pytest.mark.parametrize("network", WHOLE, ids=WHOLE_IDS)

@@ -64,10 +64,18 @@ class TorchNetwork:
                 self._shapes.append([(batch, *network.shape(s)) if s >= INPUT else shape for s in node.inputs])
             if min(node.inputs) < INPUT:
                 self._zeros[number] = put(np.zeros(shape, np.float32))
+        last_read = {source: number for number, node in enumerate(network.nodes) for source in (number, *node.inputs)}
+        self._freed: list[list[int]] = [[] for _ in network.nodes]
+        for source, number in last_read.items():
+            if source >= 0 and source != network.output:
+                self._freed[number].append(source)
 
     def run(self, values: torch.Tensor, watch: Callable[[int], None] | None = None) -> torch.Tensor:
-        """The output for an input ``[batch, channels, height, width]``; ``watch`` is told each node that is done."""
-        done: list[torch.Tensor] = []
+        """The output for an input ``[batch, channels, height, width]``; ``watch`` is told each node that is done.
+
+        What nothing will read any more is freed, as it is where a module calls its layers one after the other.
+        """
+        done: dict[int, torch.Tensor] = {}
         for number, (layer, sources, shapes) in enumerate(zip(self.layers, self._sources, self._shapes, strict=True)):
             given = (
                 values if source == INPUT else done[source] if source >= 0 else self._zeros[number]
@@ -76,7 +84,9 @@ class TorchNetwork:
             fitted = (
                 one if one.shape == shape else one.reshape(shape) for one, shape in zip(given, shapes, strict=True)
             )
-            done.append(layer(*fitted))
+            done[number] = layer(*fitted)
+            for source in self._freed[number]:
+                del done[source]
             if watch is not None:
                 watch(number)
         return done[self._output]
