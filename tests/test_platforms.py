@@ -43,14 +43,11 @@ class TestNcnn(PlatformContract):
         clipped = Operator("activation", 16, 14, 14, 16, activation="relu6")
         nodes = (Node(wide, (INPUT,)), Node(clipped, (0,)), Node(Operator("add", 16, 14, 14, 16, inputs=2), (0, 1)))
         program = platform.load(Network(wide.input_shape, nodes, 2), nodes=True)
+        samples = time_program(program, Protocol(), nodes=True)
         program.run()
-        program.mark()
-        for _ in range(3):
-            program.run()
-        times = program.node_times()
-        program.run()
-        assert {node: len(values) for node, values in times.items()} == {0: 3, 1: 3, 2: 3}
-        assert min(min(values) for values in times.values()) > 0
+        told = {node: len(values) for node, values in samples.node_ms.items()}
+        assert told == dict.fromkeys(range(3), len(samples.watched_ms))
+        assert min(min(values) for values in samples.node_ms.values()) > 0
 
 
 class TestTorchOnTheCpu(PlatformContract):
