@@ -5,7 +5,8 @@
 
 Writes ``benchmarks/results/predictor-DATE.md`` and ``predictor-DATE.png``. Nothing else should run meanwhile; it takes
 two and a half hours. What is measured is kept under ``.spacecut/predictor``: a run that was stopped goes on from there,
-and ``--fresh`` measures everything anew. ``--platforms`` and ``--spaces`` choose some pairs only.
+and ``--fresh`` measures everything anew. ``--platforms`` and ``--spaces`` choose some pairs only, for a table of their
+own.
 
 For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
 whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
@@ -285,14 +286,20 @@ def main() -> None:
         found = pair(name, platform)
         rows += found
         print("\n".join(row.line() for row in found), flush=True)
-    write(rows, platforms, "int8" if chosen.int8 else "f32")
+    words = ["--int8"] if chosen.int8 else []
+    for option, some, every in (("--platforms", chosen.platforms, PLATFORMS), ("--spaces", chosen.spaces, SPACES)):
+        words += [option, *some] if tuple(some) != every else []
+    write(rows, platforms, "int8" if chosen.int8 else "f32", words)
 
 
-def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None:
-    """The dated table and plot."""
+def write(rows: Sequence[Row], platforms: Sequence[str], precision: str, words: Sequence[str]) -> None:
+    """The dated table and plot of what the command line's words chose, named after them."""
     today = datetime.now(UTC).date().isoformat()
-    name = "predictor" if precision == "f32" else f"predictor-{precision}"
-    stem = f"{name}-{today}"
+    named = [word.removeprefix("--").replace("/", "-") for word in words if word not in ("--platforms", "--spaces")]
+    stem = "-".join(["predictor", *named, today])
+    command = " ".join([".venv/bin/python benchmarks/predictor.py", *words])
+    if tuple(words) in ((), ("--int8",)):
+        command = "-".join(["make bench-predictor", *named])
     RESULTS.mkdir(exist_ok=True)
     plot(rows, platforms, RESULTS / f"{stem}.png")
     records = [platform_record(get_platform(platform)) for platform in platforms]
@@ -300,7 +307,7 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str) -> None
     text = f"""# Prediction of latency, {precision}, {today}
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
-Repeat with `make bench-{name}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from
+Repeat with `{command}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from
 the profile's; their runs, in two processes with {PASSES} passes each, take turns with the profile's own, as the machine
 drifts, and the geometric mean of both is what is to be predicted.
 "Measured again" is the floor: one process as a prediction of the other. "Inside" is the share of the single runs inside
