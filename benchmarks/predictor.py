@@ -295,7 +295,7 @@ def main() -> None:
 def write(rows: Sequence[Row], platforms: Sequence[str], precision: str, words: Sequence[str]) -> None:
     """The dated table and plot of what the command line's words chose, named after them."""
     today = datetime.now(UTC).date().isoformat()
-    named = [word.removeprefix("--").replace("/", "-") for word in words if word not in ("--platforms", "--spaces")]
+    named = [word.removeprefix("--").split("/")[-1] for word in words if word not in ("--platforms", "--spaces")]
     stem = "-".join(["predictor", *named, today])
     command = " ".join([".venv/bin/python benchmarks/predictor.py", *words])
     if tuple(words) in ((), ("--int8",)):
