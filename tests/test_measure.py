@@ -120,6 +120,22 @@ def page_faults(worker: Worker) -> int:
     return int(status.rpartition(")")[2].split()[7])
 
 
+@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells where a process's memory lies")
+def test_the_memory_of_every_worker_lies_at_the_same_addresses():
+    if subprocess.run(["setarch", "--addr-no-randomize", "true"], check=False).returncode:
+        pytest.skip("this sandbox places every process at random")
+    with Worker("onnxruntime") as one, Worker("onnxruntime") as other:
+        for worker in (one, other):
+            worker.measure(NETWORK, False, QUICK)
+        assert stack_end(one._process.pid) == stack_end(other._process.pid)
+    assert not int(Path("/proc/self/personality").read_text(), 16) & 0x0040000  # this process is as it was
+
+
+def stack_end(process: int) -> str:
+    lines = Path(f"/proc/{process}/maps").read_text().splitlines()
+    return next(line for line in lines if line.endswith("[stack]")).split()[0].split("-")[1]
+
+
 def test_worker_that_dies_or_hangs_is_an_error_and_the_next_call_starts_another():
     with Worker("onnxruntime") as worker:
         worker.measure(NETWORK, False, QUICK)

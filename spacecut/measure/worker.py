@@ -1,8 +1,9 @@
 """A process of its own that measures: a runtime that crashes or hangs takes it down, and nothing else.
 
-The two sides speak one JSON object a line. The worker is pinned to as many cores as the platform has threads. Memory
-that is freed stays with it: whether a runtime that allocates in every inference, as PyTorch does, has to have its pages
-made anew every time would else depend on all that was run before.
+The two sides speak one JSON object a line. The worker is pinned to as many cores as the platform has threads. Its
+memory lies where that of every other worker does. Memory that is freed stays with it: whether a runtime that allocates
+in every inference, as PyTorch does, has to have its pages made anew every time would else depend on all that was run
+before.
 """
 
 from __future__ import annotations
@@ -20,6 +21,7 @@ from types import TracebackType
 from typing import Any
 
 from spacecut.errors import MeasurementError, SpacecutError
+from spacecut.measure.addresses import fixed_addresses
 from spacecut.measure.programs import Programs
 from spacecut.measure.protocol import ONCE, Protocol, Samples, time_program, timed_run
 from spacecut.operators import Network, Operator
@@ -112,13 +114,14 @@ class Worker:
             return
         self.close()
         environment = {**_MEMORY, **os.environ, "OMP_NUM_THREADS": str(self._setup["threads"]), "PYTHONUNBUFFERED": "1"}
-        self._process = subprocess.Popen(
-            [sys.executable, "-m", "spacecut.measure.worker"],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=environment,
-        )
+        with fixed_addresses():
+            self._process = subprocess.Popen(
+                [sys.executable, "-m", "spacecut.measure.worker"],
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                env=environment,
+            )
         answer = self._ask(self._setup, _STARTUP_SECONDS)
         if "error" in answer:
             self.close()
