@@ -124,11 +124,12 @@ def page_faults(worker: Worker) -> int:
 def test_the_memory_of_every_worker_lies_at_the_same_addresses():
     if subprocess.run(["setarch", "--addr-no-randomize", "true"], check=False).returncode:
         pytest.skip("this sandbox places every process at random")
+    before = Path("/proc/self/personality").read_text()
     with Worker("onnxruntime") as one, Worker("onnxruntime") as other:
         for worker in (one, other):
             worker.measure(NETWORK, False, QUICK)
         assert stack_end(one._process.pid) == stack_end(other._process.pid)
-    assert not int(Path("/proc/self/personality").read_text(), 16) & 0x0040000  # this process is as it was
+    assert Path("/proc/self/personality").read_text() == before
 
 
 def stack_end(process: int) -> str:
