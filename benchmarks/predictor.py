@@ -286,20 +286,20 @@ def main() -> None:
         found = pair(name, platform)
         rows += found
         print("\n".join(row.line() for row in found), flush=True)
-    words = ["--int8"] if chosen.int8 else []
-    for option, some, every in (("--platforms", chosen.platforms, PLATFORMS), ("--spaces", chosen.spaces, SPACES)):
-        words += [option, *some] if tuple(some) != every else []
-    write(rows, platforms, "int8" if chosen.int8 else "f32", words)
+    part = {"--platforms": (chosen.platforms, PLATFORMS), "--spaces": (chosen.spaces, SPACES)}
+    some = {option: named for option, (named, every) in part.items() if tuple(named) != every}
+    write(rows, platforms, "int8" if chosen.int8 else "f32", some)
 
 
-def write(rows: Sequence[Row], platforms: Sequence[str], precision: str, words: Sequence[str]) -> None:
-    """The dated table and plot of what the command line's words chose, named after them."""
+def write(rows: Sequence[Row], platforms: Sequence[str], precision: str, some: Mapping[str, Sequence[str]]) -> None:
+    """The dated table and plot, named after those that were chosen by an option where only some were."""
     today = datetime.now(UTC).date().isoformat()
-    named = [word.removeprefix("--").split("/")[-1] for word in words if word not in ("--platforms", "--spaces")]
-    stem = "-".join(["predictor", *named, today])
-    command = " ".join([".venv/bin/python benchmarks/predictor.py", *words])
-    if tuple(words) in ((), ("--int8",)):
-        command = "-".join(["make bench-predictor", *named])
+    name = "predictor" if precision == "f32" else f"predictor-{precision}"
+    stem = "-".join([name, *(one.split("/")[-1] for named in some.values() for one in named), today])
+    command = f"make bench-{name}"
+    if some:
+        options = [*(["--int8"] if precision == "int8" else []), *(" ".join([key, *some[key]]) for key in some)]
+        command = " ".join([".venv/bin/python benchmarks/predictor.py", *options])
     RESULTS.mkdir(exist_ok=True)
     plot(rows, platforms, RESULTS / f"{stem}.png")
     records = [platform_record(get_platform(platform)) for platform in platforms]

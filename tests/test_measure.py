@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import itertools
 import json
-import os
 import signal
 import sqlite3
 import subprocess
@@ -10,7 +9,6 @@ import sys
 import time
 from collections import Counter, defaultdict
 from dataclasses import replace
-from pathlib import Path
 
 import numpy as np
 import psutil
@@ -37,7 +35,7 @@ from spacecut.measure import (
 from spacecut.measure.plan import plan, sampled_networks
 from spacecut.measure.programs import Programs
 from spacecut.measure.protocol import Samples
-from spacecut.operators import Network, Node, Operator, expand
+from spacecut.operators import Network, Operator, expand
 from spacecut.platforms import get_platform
 from spacecut.space import load_space
 
@@ -48,15 +46,6 @@ NETWORK = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, activation=
 
 def run_of(task, ms=1.0, error=None, reference=0.0):
     return Run(task, "2026-01-01T00:00:00+00:00", 0.1, (ms, ms), {0: (ms, ms)}, (ms, ms), reference, error)
-
-
-def test_worker_reports_a_failed_model_and_goes_on():
-    broken = Network((8, 14, 14), NETWORK.nodes, 0)
-    impossible = Network.single(Operator("conv2d", 8, 14, 14, 12, kernel=3, groups=5))
-    with Worker("onnxruntime") as worker:
-        with pytest.raises(MeasurementError):
-            worker.measure(impossible, False, QUICK)
-        assert len(worker.measure(broken, True, QUICK).total_ms) >= 3
 
 
 def test_a_program_stays_loaded_where_it_can_be_run_again_and_there_is_room():
@@ -97,56 +86,6 @@ def test_a_program_that_fails_is_loaded_anew_and_the_others_stay():
         assert kept
     with programs.opened(other, False) as again:
         assert again == (second, True)
-
-
-@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="page faults are read from /proc")
-def test_memory_that_an_inference_frees_serves_the_next_one():
-    wide = Operator("conv2d", 32, 112, 112, 192)
-    operators = (Operator("conv2d", 3, 224, 224, 32, kernel=3, stride=2), wide, Operator("conv2d", 192, 112, 112, 24))
-    nodes = tuple(Node(operator, (position - 1,)) for position, operator in enumerate(operators))
-    network = Network(operators[0].input_shape, nodes, output=2)
-    with Worker("torch") as worker:
-        for _ in range(2):
-            worker.measure(network, False, Protocol())
-        before = page_faults(worker)
-        assert worker.measure(network, False, Protocol()).total_ms
-        # Were it given back, every inference would have pages made for the widest value.
-        assert page_faults(worker) - before < np.prod(wide.output_shape) * 4 / os.sysconf("SC_PAGE_SIZE")
-
-
-def page_faults(worker: Worker) -> int:
-    """How many a worker's process had, without those that read a disk."""
-    status = Path(f"/proc/{worker._process.pid}/stat").read_text()
-    return int(status.rpartition(")")[2].split()[7])
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="only Linux tells where a process's memory lies")
-def test_the_memory_of_every_worker_lies_at_the_same_addresses():
-    if subprocess.run(["setarch", "--addr-no-randomize", "true"], check=False).returncode:
-        pytest.skip("this sandbox places every process at random")
-    before = Path("/proc/self/personality").read_text()
-    with Worker("onnxruntime") as one, Worker("onnxruntime") as other:
-        for worker in (one, other):
-            worker.measure(NETWORK, False, QUICK)
-        assert stack_end(one._process.pid) == stack_end(other._process.pid)
-    assert Path("/proc/self/personality").read_text() == before
-
-
-def stack_end(process: int) -> str:
-    lines = Path(f"/proc/{process}/maps").read_text().splitlines()
-    return next(line for line in lines if line.endswith("[stack]")).split()[0].split("-")[1]
-
-
-def test_worker_that_dies_or_hangs_is_an_error_and_the_next_call_starts_another():
-    with Worker("onnxruntime") as worker:
-        worker.measure(NETWORK, False, QUICK)
-        os.kill(worker._process.pid, signal.SIGKILL)
-        worker._process.wait()
-        worker.measure(NETWORK, False, QUICK)
-        os.kill(worker._process.pid, signal.SIGSTOP)
-        with pytest.raises(MeasurementError, match="no answer within"):
-            worker.measure(NETWORK, False, replace(QUICK, timeout=0.2))
-        worker.measure(NETWORK, False, QUICK)
 
 
 def test_interleaved_runs_are_made_one_by_one_as_they_are_asked_for(monkeypatch):
