@@ -105,9 +105,9 @@ def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
 
 def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[Run]]:
     """The profile of a space within two minutes of measurement, and runs of the held-out networks meanwhile."""
-    space, store, file = spacecut.load_space(name), at(name, platform, ".sqlite"), at(name, platform, "-held-out.gz")
-    if file.exists():
-        return spacecut.profile(space, platform, store=str(store)), list(read_profile(file).runs)
+    store, file, theirs = (at(name, platform, ending) for ending in (".sqlite", "-profile.gz", "-held-out.gz"))
+    if theirs.exists():
+        return read_profile(file), list(read_profile(theirs).runs)
     for begun in FOLDER.glob(f"{store.name}*"):  # by a run that was stopped
         begun.unlink()
     target = get_platform(platform)
@@ -120,9 +120,10 @@ def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[R
         share = min(done / expected, 1.0)
         runs.extend(itertools.islice(following, max(int(share * 2 * PASSES * len(keys)) - len(runs), 0)))
 
-    profile = spacecut.profile(space, platform, store=str(store), progress=beside)
+    profile = spacecut.profile(spacecut.load_space(name), platform, store=str(store), progress=beside)
     runs.extend(following)
-    spacecut.Profile(platform_record(target), file.stem, runs).save(file)
+    profile.save(file)
+    spacecut.Profile(platform_record(target), theirs.stem, runs).save(theirs)
     return profile, runs
 
 
@@ -278,7 +279,7 @@ def main() -> None:
         platforms = [f"{platform}:int8" for platform in platforms if "int8" in offered[platform]]
     pairs = list(itertools.product(chosen.spaces, platforms))
     if chosen.fresh:
-        for each, ending in itertools.product(pairs, (".sqlite*", "-held-out.gz", "-alone.gz")):
+        for each, ending in itertools.product(pairs, (".sqlite*", "-profile.gz", "-held-out.gz", "-alone.gz")):
             for old in FOLDER.glob(at(*each, ending).name):
                 old.unlink()
     rows: list[Row] = []
