@@ -22,6 +22,7 @@ from __future__ import annotations
 import argparse
 import functools
 import itertools
+import tempfile
 import time
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -105,11 +106,9 @@ def held_out(space: spacecut.SearchSpace, count: int, seed: int) -> np.ndarray:
 
 def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[Run]]:
     """The profile of a space within two minutes of measurement, and runs of the held-out networks meanwhile."""
-    store, file, theirs = (at(name, platform, ending) for ending in (".sqlite", "-profile.gz", "-held-out.gz"))
+    file, theirs = (at(name, platform, ending) for ending in ("-profile.gz", "-held-out.gz"))
     if theirs.exists():
         return read_profile(file), list(read_profile(theirs).runs)
-    for begun in FOLDER.glob(f"{store.name}*"):  # by a run that was stopped
-        begun.unlink()
     target = get_platform(platform)
     keys = [network.key for network in held_out_networks(name)[1]]
     runs: list[Run] = []
@@ -120,7 +119,9 @@ def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[R
         share = min(done / expected, 1.0)
         runs.extend(itertools.islice(following, max(int(share * 2 * PASSES * len(keys)) - len(runs), 0)))
 
-    profile = spacecut.profile(spacecut.load_space(name), platform, store=str(store), progress=beside)
+    with tempfile.TemporaryDirectory(prefix="spacecut-") as folder:  # what a stopped run began does not take turns
+        store = str(Path(folder) / "store.sqlite")
+        profile = spacecut.profile(spacecut.load_space(name), platform, store=store, progress=beside)
     runs.extend(following)
     profile.save(file)
     spacecut.Profile(platform_record(target), theirs.stem, runs).save(theirs)
@@ -279,9 +280,8 @@ def main() -> None:
         platforms = [f"{platform}:int8" for platform in platforms if "int8" in offered[platform]]
     pairs = list(itertools.product(chosen.spaces, platforms))
     if chosen.fresh:
-        for each, ending in itertools.product(pairs, (".sqlite*", "-profile.gz", "-held-out.gz", "-alone.gz")):
-            for old in FOLDER.glob(at(*each, ending).name):
-                old.unlink()
+        for each, ending in itertools.product(pairs, ("-profile.gz", "-held-out.gz", "-alone.gz")):
+            at(*each, ending).unlink(missing_ok=True)
     rows: list[Row] = []
     for name, platform in pairs:
         found = pair(name, platform)
