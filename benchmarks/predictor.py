@@ -13,8 +13,8 @@ whole latency range, which no profile knows of; and operators alone, for the pee
 (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten times as many.
 
 A shared machine is some per cent faster in one minute than in another, and one process than another. So the held-out
-networks are run in turn with the profile's own, spread over the same two minutes, in two workers of their own. What one
-of them measured as a prediction of the other is the floor, and the geometric mean of both is what they took meanwhile.
+networks take turns with the profile's own, pass by pass, in two workers of their own. What one of them measured as a
+prediction of the other is the floor, and the geometric mean of both is what they took meanwhile.
 """
 
 from __future__ import annotations
@@ -36,7 +36,7 @@ from scipy.stats import spearmanr
 import spacecut
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
-from spacecut.measure import Run, interleave, interleaved, platform_record
+from spacecut.measure import Budget, Run, interleave, interleaved, platform_record
 from spacecut.operators import Network, expand
 from spacecut.platforms import Platform, get_platform
 
@@ -113,15 +113,25 @@ def measured_in_turn(name: str, platform: str) -> tuple[spacecut.Profile, list[R
     keys = [network.key for network in held_out_networks(name)[1]]
     runs: list[Run] = []
     following = in_two_workers(target, keys)
+    budget = Budget()
+    once, planned = 2 * len(keys), 2 * PASSES * len(keys)
+    first_pass = 0.0, 0  # the profile's seconds, and runs of held-out networks
 
     def beside(done: float, expected: float) -> None:
-        """As large a share of the runs as the profile has of its own."""
-        share = min(done / expected, 1.0)
-        runs.extend(itertools.islice(following, max(int(share * 2 * PASSES * len(keys)) - len(runs), 0)))
+        """A pass while the profile has its first, which takes most of its seconds, and the others in its others."""
+        nonlocal first_pass
+        if expected == budget.seconds:  # it cannot know yet what further passes will take
+            due = min(len(runs) + 2, once)
+            first_pass = done, due
+        else:
+            seconds, made = first_pass
+            due = planned - int((planned - made) * (expected - done) / (expected - seconds))
+        runs.extend(itertools.islice(following, max(due - len(runs), 0)))
 
     with tempfile.TemporaryDirectory(prefix="spacecut-") as folder:  # what a stopped run began does not take turns
         store = str(Path(folder) / "store.sqlite")
-        profile = spacecut.profile(spacecut.load_space(name), platform, store=store, progress=beside)
+        space = spacecut.load_space(name)
+        profile = spacecut.profile(space, platform, store=store, budget=budget, progress=beside)
     runs.extend(following)
     profile.save(file)
     spacecut.Profile(platform_record(target), theirs.stem, runs).save(theirs)
@@ -280,8 +290,8 @@ def main() -> None:
         platforms = [f"{platform}:int8" for platform in platforms if "int8" in offered[platform]]
     pairs = list(itertools.product(chosen.spaces, platforms))
     if chosen.fresh:
-        for each, ending in itertools.product(pairs, ("-profile.gz", "-held-out.gz", "-alone.gz")):
-            at(*each, ending).unlink(missing_ok=True)
+        for (name, platform), ending in itertools.product(pairs, ("-profile.gz", "-held-out.gz", "-alone.gz")):
+            at(name, platform, ending).unlink(missing_ok=True)
     rows: list[Row] = []
     for name, platform in pairs:
         found = pair(name, platform)
