@@ -14,7 +14,8 @@ whole latency range, which no profile knows of; and operators alone, for the pee
 
 A shared machine is some per cent faster in one minute than in another, and one process than another. So the held-out
 networks take turns with the profile's own, pass by pass, in two workers of their own. What one of them measured as a
-prediction of the other is the floor, and the geometric mean of both is what they took meanwhile.
+prediction of the other is the floor, and the geometric mean of both is what they took meanwhile. Both are told once
+more with the drift taken out of each process's runs, as it is out of the profile's.
 """
 
 from __future__ import annotations
@@ -36,7 +37,7 @@ from scipy.stats import spearmanr
 import spacecut
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
-from spacecut.measure import Budget, Run, interleave, interleaved, platform_record
+from spacecut.measure import Budget, Run, interleave, interleaved, platform_record, steadied
 from spacecut.operators import Network, expand
 from spacecut.platforms import Platform, get_platform
 
@@ -181,6 +182,7 @@ def pair(name: str, platform: str) -> list[Row]:
     keys = [network.key for network in networks]
     even, odd = ([run for run in runs if run.task.repeat % 2 == half] for half in (0, 1))
     once, again = latencies_of(keys, even), latencies_of(keys, odd)
+    once_steady, again_steady = latencies_of(keys, steadied(even)), latencies_of(keys, steadied(odd))
     truth = np.sqrt(once * again)
     taken_at = f"{min(datetime.fromisoformat(run.taken_at) for run in runs):%Y-%m-%d %H:%M}"
 
@@ -193,7 +195,15 @@ def pair(name: str, platform: str) -> list[Row]:
     inside = share_inside(keys, runs, low, high)
     rows = [
         replace(ours, per_prediction=seconds_a_prediction(model), inside=inside),
+        row(
+            "spacecut, without drift",
+            model.predict(numbers),
+            len(profile.runs),
+            profile.seconds,
+            of=np.sqrt(once_steady * again_steady),
+        ),
         row("(measured again)", once, len(once), sum(run.seconds for run in even), of=again),
+        row("(again, without drift)", once_steady, len(once), sum(run.seconds for run in even), of=again_steady),
         row(
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),
@@ -321,8 +331,10 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str, some: M
 Repeat with `{command}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from
 the profile's; their runs, in two processes with {PASSES} passes each, take turns with the profile's own, as the machine
 drifts, and the geometric mean of both is what is to be predicted.
-"Measured again" is the floor: one process as a prediction of the other. "Inside" is the share of the single runs inside
-the interval that ours says holds 90 % of them, and "µs each" what one of a million predictions takes.
+"Measured again" is the floor: one process as a prediction of the other. "Without drift" is the same of what the
+networks took once the machine's drift was taken out of each process's runs, by those runs alone. "Inside" is the share
+of the single runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million
+predictions takes.
 nn-Meter's forests are its own code (nn-meter 2.0), trained on operators of the space measured alone: as many as our
 distinct measurements, and ten times as many (at most {MOST_ALONE}). Each pair is measured in one go, from the time
 given (UTC).

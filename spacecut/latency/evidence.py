@@ -11,7 +11,7 @@ from operator import attrgetter
 import numpy as np
 
 from spacecut.latency.robust import standard_deviation
-from spacecut.measure import Run, quiet_runs
+from spacecut.measure import Run, quiet_runs, steadied
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode, macs
 
@@ -55,14 +55,18 @@ class Evidence:
 def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
     """Sort runs into evidence; failed runs count for nothing, nor do those slower than others of the same network.
 
+    What the machine drifted by is taken out of all costs (see :mod:`spacecut.measure.drift`); the ``repeat_error``
+    holds it, as further runs will meet it again.
+
     Args:
         runs: Of one platform.
         deterministic: The platform takes the same time at every run, so that a single one has no error.
     """
+    steady = runs if deterministic else steadied(runs)
     timed: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     alone: dict[tuple[Operator, str], list[float]] = defaultdict(list)
     networks = {key: Network.parse(key) for key in dict.fromkeys(run.task.network for run in runs if not run.error)}
-    for run in _undisturbed((run for run in runs if run.task.nodes), attrgetter("low_watched_ms")):
+    for run in _undisturbed((run for run in steady if run.task.nodes), attrgetter("low_watched_ms")):
         key = run.task.network
         alike: dict[Operator, list[float]] = defaultdict(list)
         charged = _by_carrier(networks[key], run.low_node_ms)
@@ -70,7 +74,7 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
             alike[operator].append(charged.get(position, 0.0))
         for operator, times in alike.items():
             timed[operator, key].append(float(np.mean(times)))
-    whole = whole_latencies(runs)
+    whole = whole_latencies(steady)
     for key, latencies in whole.items():
         if len(networks[key].nodes) == 1:
             alone[networks[key].nodes[0].operator, key] = latencies

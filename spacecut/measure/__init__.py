@@ -2,6 +2,7 @@
 
 from spacecut.measure.campaign import Budget, Campaign, Progress, interleave, interleaved, platform_record
 from spacecut.measure.disturbance import is_calm, quiet_reference, quiet_runs, settled
+from spacecut.measure.drift import steadied
 from spacecut.measure.plan import sampled_networks
 from spacecut.measure.protocol import Protocol
 from spacecut.measure.run import PlatformRecord, Run, Task
@@ -27,4 +28,5 @@ __all__ = [
     "quiet_runs",
     "sampled_networks",
     "settled",
+    "steadied",
 ]
