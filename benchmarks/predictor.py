@@ -272,10 +272,10 @@ def plot(rows: Sequence[Row], platforms: Sequence[str], path: Path) -> None:
             100 * np.concatenate([r.errors for r in rows if (r.platform, r.predictor) == (platform, predictor)])
             for predictor in predictors
         ]
-        axis.boxplot(errors, whis=(5, 95), showfliers=False, tick_labels=predictors)
+        axis.boxplot(errors, whis=(5, 95), showfliers=False)
         axis.axhspan(-5, 5, color="#d9480f", alpha=0.12)
         axis.axhline(0, color="#868e96", linewidth=0.8)
-        axis.tick_params(axis="x", rotation=30)
+        axis.set_xticks(axis.get_xticks(), predictors, rotation=30, ha="right", rotation_mode="anchor")
         axis.set_title(platform, fontsize=10)
         axis.set_ylim(-60, 100)
     for axis in axes[:, 0]:
