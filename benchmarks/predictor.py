@@ -183,7 +183,8 @@ def pair(name: str, platform: str) -> list[Row]:
     even, odd = ([run for run in runs if run.task.repeat % 2 == half] for half in (0, 1))
     once, again = latencies_of(keys, even), latencies_of(keys, odd)
     once_steady, again_steady = latencies_of(keys, steadied(even)), latencies_of(keys, steadied(odd))
-    truth = np.sqrt(once * again)
+    truth, steady_truth = np.sqrt(once * again), np.sqrt(once_steady * again_steady)
+    predicted, half_seconds = model.predict(numbers), sum(run.seconds for run in even)
     taken_at = f"{min(datetime.fromisoformat(run.taken_at) for run in runs):%Y-%m-%d %H:%M}"
 
     def row(predictor: str, predicted: np.ndarray, count: int, seconds: float, of: np.ndarray = truth) -> Row:
@@ -191,19 +192,13 @@ def pair(name: str, platform: str) -> list[Row]:
         return Row(name, platform, predictor, taken_at, count, seconds, predicted / of - 1, rank)
 
     low, high = model.interval(numbers)
-    ours = row("spacecut", model.predict(numbers), len(profile.runs), profile.seconds)
+    ours = row("spacecut", predicted, len(profile.runs), profile.seconds)
     inside = share_inside(keys, runs, low, high)
     rows = [
         replace(ours, per_prediction=seconds_a_prediction(model), inside=inside),
-        row(
-            "spacecut, without drift",
-            model.predict(numbers),
-            len(profile.runs),
-            profile.seconds,
-            of=np.sqrt(once_steady * again_steady),
-        ),
-        row("(measured again)", once, len(once), sum(run.seconds for run in even), of=again),
-        row("(again, without drift)", once_steady, len(once), sum(run.seconds for run in even), of=again_steady),
+        row("spacecut, without drift", predicted, ours.measurements, ours.seconds, of=steady_truth),
+        row("(measured again)", once, len(once), half_seconds, of=again),
+        row("(again, without drift)", once_steady, len(once), half_seconds, of=again_steady),
         row(
             "FLOPs regression",
             by_flops(profile.evidence.totals, networks),

@@ -54,7 +54,7 @@ def test_a_drift_is_taken_out(seed: int) -> None:
 
 
 def test_a_spell_counts_by_its_seconds_not_by_its_runs() -> None:
-    """A quarter of the time the machine is slow, and most runs are made then."""
+    """A seventh of the time the machine is slow, and most runs are made then."""
     slow = [run for run in simulated(lambda _: 1.1, passes=9, apart=0.05) if run.task.repeat]
     rest = simulated(lambda _: 1.0, apart=0.5)
     moved = [

@@ -1,11 +1,10 @@
 """Taking a drift of the whole machine out of runs.
 
-A shared machine is faster in one spell than in another, by more than networks differ, and for all of them alike. Runs
-of different networks take turns, those of one far apart in time. So whether the machine was slow at some moment is told
-by what the *other* runs around it took, each in comparison with the rest of its own network's: a two-way layout of
-networks and moments, fitted by medians in turn (Tukey, Exploratory Data Analysis, 1977, ch. 11: median polish), where a
-moment is the seconds around a run. How much of that is believed is decided by how well it foretells runs that it was
-not computed from.
+A shared machine is faster in one spell than in another, for all networks alike. Runs of different networks take turns,
+those of one far apart in time. So whether the machine was slow at some moment is told by what the *other* runs around
+it took, each in comparison with the rest of its own network's: a two-way layout of networks and moments, fitted by
+medians in turn (Tukey, Exploratory Data Analysis, 1977, ch. 11: median polish), where a moment is the seconds around a
+run. How much of that is believed is decided by how well it foretells runs that it was not computed from.
 """
 
 from __future__ import annotations
@@ -15,6 +14,7 @@ from dataclasses import replace
 from datetime import datetime
 
 import numpy as np
+from scipy.ndimage import median
 
 from spacecut.measure.run import Run
 
@@ -49,12 +49,12 @@ def steadied(runs: Sequence[Run]) -> list[Run]:
 
 def _drift(runs: Sequence[Run]) -> np.ndarray:
     """Logarithm of how much slower the machine was at each of the successful runs than in the middle."""
-    none = np.zeros(len(runs))
+    drift = np.zeros(len(runs))
     numbers: dict[tuple[str, bool], int] = {}
     task = np.asarray([numbers.setdefault((run.task.network, run.task.nodes), len(numbers)) for run in runs], np.int64)
-    again = np.bincount(task)[task] > 1 if len(runs) else none > 0
+    again = np.bincount(task)[task] > 1
     if again.sum() <= _FEWEST:
-        return none
+        return drift
     moment = np.asarray([datetime.fromisoformat(run.taken_at).timestamp() for run in runs])
     took = np.log([run.low_ms for run in runs])
     telling = np.flatnonzero(again)[np.argsort(moment[again], kind="stable")]
@@ -62,30 +62,21 @@ def _drift(runs: Sequence[Run]) -> np.ndarray:
     last = np.searchsorted(moment[telling], moment + _AROUND, "right")
     told = last - first - again >= _FEWEST
     if not told.any():
-        return none
-    drift = none
+        return drift
+    others = {run: (near := telling[first[run] : last[run]])[near != run] for run in np.flatnonzero(told)}
+    judged = told & again
+    around = np.zeros(len(runs))
     for _ in range(_ROUNDS):
-        deviation = took - _middles(took - drift, task)[task]
-        around = none.copy()
-        for run in np.flatnonzero(told):
-            others = telling[first[run] : last[run]]
-            around[run] = np.median(deviation[others[others != run]])
-        judged = told & again
+        deviation = took - median(took - drift, task, range(len(numbers)))[task]
+        for run, near in others.items():
+            around[run] = np.median(deviation[near])
         seen = np.clip(deviation[judged], -_FAR, _FAR)
         square = float(around[judged] @ around[judged])
-        drift = around * np.clip(seen @ around[judged] / square, 0.0, 1.0) if square else none
-    _, second = np.unique(moment[told], return_inverse=True)
-    usual = np.median(_middles(drift[told], second))  # of all the time, to which a second with many runs adds no more
+        drift = around * np.clip(seen @ around[judged] / square, 0.0, 1.0) if square else np.zeros(len(runs))
+    seconds, second = np.unique(moment[told], return_inverse=True)
+    # Of all the time: a second with many runs counts as much as one with few.
+    usual = np.median(median(drift[told], second, range(len(seconds))))
     return np.where(told, drift - usual, 0.0)
-
-
-def _middles(values: np.ndarray, group: np.ndarray) -> np.ndarray:
-    """The median of each group's values; groups are numbered from 0, and none is empty."""
-    order = np.lexsort((values, group))
-    counts = np.bincount(group)
-    start = np.cumsum(counts) - counts
-    ordered = values[order]
-    return np.asarray((ordered[start + (counts - 1) // 2] + ordered[start + counts // 2]) / 2)
 
 
 def _scaled(run: Run, share: float) -> Run:
