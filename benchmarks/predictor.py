@@ -9,8 +9,9 @@ and ``--fresh`` measures everything anew. ``--platforms`` and ``--spaces`` choos
 own.
 
 For each pair of space and platform: our profile in at most two minutes of measurement; held-out networks across the
-whole latency range, which no profile knows of; and operators alone, for the peers: all those of the held-out networks
-(the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten times as many.
+whole latency range, all distinct, and none that a profile may draw; and operators alone, for the peers: all those of
+the held-out networks (the look-up) and random ones of the space (nn-Meter's forests), as many as ours measured and ten
+times as many.
 
 A shared machine is some per cent faster in one minute than in another, and one process than another. So the held-out
 networks take turns with the profile's own, pass by pass, in two workers of their own. What one of them measured as a
@@ -37,7 +38,7 @@ from scipy.stats import spearmanr
 import spacecut
 from spacecut.latency.evidence import whole_latencies
 from spacecut.latency.profile import read_profile
-from spacecut.measure import Budget, Run, interleave, interleaved, platform_record, steadied
+from spacecut.measure import Budget, Run, interleave, interleaved, platform_record, sampled_networks, steadied
 from spacecut.operators import Network, expand
 from spacecut.platforms import Platform, get_platform
 
@@ -165,13 +166,25 @@ def at(name: str, platform: str, ending: str) -> Path:
 
 @functools.cache
 def held_out_networks(name: str) -> tuple[np.ndarray, list[Network]]:
-    """Architectures ``[networks, choices]`` that no profile knows of, and their networks."""
-    space = spacecut.load_space(name)
+    """Architectures ``[networks, choices]`` across the whole range that no profile may draw, and their networks."""
+    numbers, networks = zip(*itertools.islice(never_drawn(spacecut.load_space(name)), HELD_OUT), strict=True)
+    return np.stack(numbers), list(networks)
+
+
+def never_drawn(space: spacecut.SearchSpace) -> Iterator[tuple[np.ndarray, Network]]:
+    """Architectures and their networks, all distinct, and none that a profile may draw.
+
+    Of NAS-Bench-201 many architectures come to the same network, and some lead from nowhere to the output, and compute
+    nothing.
+    """
     workload = expand(space)
-    drawn = held_out(space, 2 * HELD_OUT, seed=2026)
-    # Of NAS-Bench-201 some architectures lead from nowhere to the output, and compute nothing.
-    numbers = drawn[[any(-1 in node.inputs for node in workload.network(row).nodes) for row in drawn]][:HELD_OUT]
-    return numbers, [workload.network(row) for row in numbers]
+    drawn = {network.key for network in sampled_networks(workload)}
+    for seed in itertools.count(2026):
+        for row in held_out(space, 2 * HELD_OUT, seed):
+            network = workload.network(row)
+            if network.key not in drawn and any(-1 in node.inputs for node in network.nodes):
+                drawn.add(network.key)
+                yield row, network
 
 
 def pair(name: str, platform: str) -> list[Row]:
@@ -323,9 +336,9 @@ def write(rows: Sequence[Row], platforms: Sequence[str], precision: str, some: M
     text = f"""# Prediction of latency, {precision}, {today}
 
 {records[0].machine}; {versions}; {precision}, one thread, batch 1.
-Repeat with `{command}`. {HELD_OUT} held-out networks a pair, across the whole latency range, drawn apart from
-the profile's; their runs, in two processes with {PASSES} passes each, take turns with the profile's own, as the machine
-drifts, and the geometric mean of both is what is to be predicted.
+Repeat with `{command}`. {HELD_OUT} held-out networks a pair, across the whole latency range, all distinct, and
+none that a profile may draw; their runs, in two processes with {PASSES} passes each, take turns with the profile's own,
+as the machine drifts, and the geometric mean of both is what is to be predicted.
 "Measured again" is the floor: one process as a prediction of the other. "Without drift" is the same of what the
 networks took once the machine's drift was taken out of each process's runs, by those runs alone. "Inside" is the share
 of the single runs inside the interval that ours says holds 90 % of them, and "µs each" what one of a million

@@ -3,10 +3,10 @@
 What operators were seen to cost, one by one, misses what only whole networks show: overhead, what a call or the timing
 of a node takes, caches that serve small networks better. So the costs are corrected by what whole networks took, in a
 Bayesian linear regression (Rasmussen & Williams, Gaussian Processes for Machine Learning, ch. 2): corrections common
-to all operators, to a kind, to a family and to the larger ones of a family, and each operator's own, as far as it is
-uncertain. Operators that were measured alone had their inputs and outputs laid out for them and for the caller, which
-within a network they have not, so that each may be corrected by how many values it reads and gives. How large all of
-these may be is decided by the marginal likelihood.
+to all operators, to a kind, to a family, to those that differ from it only in what is around them, and to the larger
+ones of a family, and each operator's own, as far as it is uncertain. Operators that were measured alone had their
+inputs and outputs laid out for them and for the caller, which within a network they have not, so that each may be
+corrected by how many values it reads and gives. How large all of these may be is decided by the marginal likelihood.
 
 What is to be predicted are networks of operators that were not measured. So each network is compared with what its
 operators cost by the other networks (cross-fitting, in folds), unless networks are but operators measured alone or a
@@ -17,7 +17,7 @@ from __future__ import annotations
 
 import math
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -29,7 +29,7 @@ from spacecut.latency.estimator import Costs, estimate_without, summed_as_measur
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS
 from spacecut.operators import Network
-from spacecut.operators.operator import COLUMNS, encode, family_numbers, values
+from spacecut.operators.operator import COLUMNS, encode, family_numbers, values, without
 
 __all__ = ["Correction", "corrected_costs", "held_out_error"]
 
@@ -296,8 +296,8 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int, alone: bool) -> tup
     for kind in np.unique(kinds[:seen]):
         columns += [calls * (kinds == kind), mean * (kinds == kind)]
         groups += ["call", "kind"]
-    for number in np.unique(family[:seen]):
-        columns.append(mean * (family == number))
+    for alike in _families(rows, seen):
+        columns.append(mean * alike)
         groups.append("family")
     if alone:
         read, given = values(rows)
@@ -307,3 +307,14 @@ def _features(rows: np.ndarray, mean: np.ndarray, seen: int, alone: bool) -> tup
             columns += [each * count * some for some in filled]
             groups += ["layout"] * len(filled)
     return np.stack(columns, axis=1), groups
+
+
+def _families(rows: np.ndarray, seen: int) -> Iterator[np.ndarray]:
+    """Which operators are in each family that networks have, and in each that is several but for what is around."""
+    family, anywhere = family_numbers(rows), family_numbers(without(rows))
+    for number in np.unique(family[:seen]):
+        yield family == number
+    for number in np.unique(anywhere[:seen]):
+        alike = anywhere == number
+        if np.ptp(family[:seen][alike[:seen]]) > 0:
+            yield alike

@@ -17,9 +17,9 @@ from scipy.optimize import nnls
 
 from spacecut.errors import InputError
 from spacecut.latency.evidence import Evidence
-from spacecut.latency.features import ALIGNMENTS, alignment_classes, jumps, smooth, stepped, with_classes
+from spacecut.latency.features import ALIGNMENTS, alignment_classes, beyond, jumps, smooth, stepped, with_classes
 from spacecut.latency.robust import standard_deviation
-from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers
+from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers, without
 
 __all__ = ["Costs", "estimate", "estimate_without", "summed_as_measured"]
 
@@ -36,7 +36,7 @@ _ROUNDING = 1e-9  # relative errors of so little are no errors
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
 _CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
-_SUMMED = [COLUMNS.index(name) for name in ("summed", "beside", "twofold")]
+_SUMMED = ("summed", "beside", "twofold")
 _FUSABLE = CONTEXT.index("fusable")
 _TWO_WIDTHS = ("conv2d", "linear")  # kinds whose output may be of another width than the input
 
@@ -112,7 +112,7 @@ def _as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     Raises:
         InputError: None was measured.
     """
-    alike = (_family_without(_CONTEXT, known) == _family_without(_CONTEXT, rows[:1])).all(axis=1)
+    alike = (family_columns(without(known)) == family_columns(without(rows[:1]))).all(axis=1)
     context, found = rows[0, _CONTEXT], known[alike][:, _CONTEXT]
     found = found[np.isin(found[:, _FUSABLE], (0, context[_FUSABLE]))]
     if not len(found):
@@ -128,27 +128,21 @@ def summed_as_measured(known: np.ndarray, rows: np.ndarray) -> np.ndarray:
     What that takes is little, and where operators only ever run alone, nothing tells.
     """
     result = rows.copy()
-    families, plain = family_columns(known), _family_without(_SUMMED, known)
+    families, plain = family_columns(known), family_columns(without(known, _SUMMED))
+    summed = [COLUMNS.index(name) for name in _SUMMED]
     family = family_numbers(rows)
     for number in range(family.max(initial=-1) + 1):
         asked = np.flatnonzero(family == number)
         first = rows[asked[:1]]
-        found = known[(plain == _family_without(_SUMMED, first)).all(axis=1)][:, _SUMMED]
+        found = known[(plain == family_columns(without(first, _SUMMED))).all(axis=1)][:, summed]
         if len(found) and not (families == family_columns(first)).all(axis=1).any():
-            result[asked[:, None], _SUMMED] = _nearest(found, first[0, _SUMMED])
+            result[asked[:, None], summed] = _nearest(found, first[0, summed])
     return result
 
 
 def _nearest(found: np.ndarray, context: np.ndarray) -> np.ndarray:
     """The one of the contexts ``[found, columns]`` that is nearest to another in its first column, then the next."""
     return np.asarray(found[np.lexsort(np.abs(found - context).T[::-1])[0]])
-
-
-def _family_without(columns: Sequence[int], rows: np.ndarray) -> np.ndarray:
-    """The columns that tell families apart, without those that some of these columns tell."""
-    rows = rows.copy()
-    rows[:, columns] = 0
-    return family_columns(rows)
 
 
 def _widths(rows: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
@@ -249,14 +243,15 @@ def _form(distinct: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float
 def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]:
     """Feature arrays to choose from, the plainest first."""
     inner, outer = _widths(distinct)
-    yield _scaled(smooth(inner, outer), measured)
-    steps = _scaled(stepped(inner, outer), measured)
+    plain = _scaled(smooth(inner, outer), measured)
+    yield plain
+    steps = _scaled(np.column_stack([stepped(inner, outer), beyond(inner, outer, measured)]), measured)
     yield steps
     yield np.concatenate([steps, _scaled(jumps(inner, outer, measured), measured)], axis=1)
     for alignment in ALIGNMENTS:
         classes = alignment_classes(inner, outer, alignment)
         if len(np.unique(classes[measured])) > 1:
-            yield with_classes(steps, classes)
+            yield with_classes(steps, plain, classes, measured)
 
 
 def _scaled(features: np.ndarray, measured: np.ndarray) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What an operator's cost may be made of: smooth growth, padding to blocks, and layouts that need alignment.
+"""What an operator's cost may be made of: growth, padding to blocks, caches, and layouts that need alignment.
 
 Every feature is non-negative, and a cost is a non-negative mixture of them: it never falls below zero, and a step of
 the platform is one of the features, so that it is not smoothed away.
@@ -8,12 +8,14 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "jumps", "smooth", "stepped", "with_classes"]
+__all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "beyond", "jumps", "smooth", "stepped", "with_classes"]
 
 BLOCKS = (4, 8, 16, 32, 64)
 """Widths that data-parallel kernels pad to."""
 MAX_JUMPS = 64
 """Most places on each width's axis where a jump is looked for."""
+MAX_SIZES = 8
+"""Most sizes beyond which a cost may grow faster."""
 ALIGNMENTS = (4, 8, 16)
 """Widths whose multiples may take another layout or kernel."""
 
@@ -24,7 +26,10 @@ def smooth(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
 
 
 def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
-    """The smooth features, with each width also rounded up to every block, and what a ragged last block adds.
+    """The smooth features, with each width also rounded up to every block, and what a ragged or half-full one adds.
+
+    A kernel for blocks of 32 may give way to one for 16, for all of an operator, where that fills the last block; so an
+    operator may be slower throughout by how full that is.
 
     Where both widths are one (a depthwise convolution), pass ones for ``inner``.
     """
@@ -33,8 +38,9 @@ def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     columns = [np.ones_like(inner), *inners, *outers, *(a * b for a in inners for b in outers)]
     for width in (inner, outer):
         for block in BLOCKS:
-            ragged = (width % block != 0).astype(float)
-            columns += [ragged, ragged * inner, ragged * outer, ragged * inner * outer]
+            last = (width - 1) % block + 1
+            for some in (last < block, last <= block / 2):
+                columns += [some * 1.0, some * inner, some * outer, some * inner * outer]
     columns.append(outer * outer)
     return np.stack(columns, axis=1)
 
@@ -61,14 +67,30 @@ def jumps(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.ndar
     return np.concatenate(columns, axis=1)
 
 
+def beyond(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """By how much the product of the widths, and so the weights, exceeds each of some sizes, as caches have them.
+
+    The sizes are in equal proportions from the smallest product that was measured up to the largest.
+    """
+    weights = inner * outer
+    sizes = np.geomspace(weights[measured].min(), weights[measured].max(), MAX_SIZES, endpoint=False)
+    return np.asarray(np.maximum(weights[:, None] - np.unique(sizes), 0.0))
+
+
 def alignment_classes(inner: np.ndarray, outer: np.ndarray, alignment: int) -> np.ndarray:
     """Which of the four classes (input aligned or not, output aligned or not) each operator falls in."""
     return np.asarray((inner % alignment != 0) * 2 + (outer % alignment != 0))
 
 
-def with_classes(features: np.ndarray, classes: np.ndarray) -> np.ndarray:
-    """Separate copies of the features for each class, beside those shared by all."""
-    return np.concatenate([features, *(features * (classes == number)[:, None] for number in range(4))], axis=1)
+def with_classes(shared: np.ndarray, own: np.ndarray, classes: np.ndarray, measured: np.ndarray) -> np.ndarray:
+    """The features shared by all, and a copy of others for each class.
+
+    What so many features make of no more operators than that may be anything, so classes of which so few were measured
+    are taken to be like the one of which most were.
+    """
+    count = np.bincount(classes[measured], minlength=classes.max() + 1)
+    classes = np.where(count[classes] > own.shape[1], classes, count.argmax())
+    return np.concatenate([shared, *(own * (classes == number)[:, None] for number in np.unique(classes))], axis=1)
 
 
 def _edges(low: np.ndarray, high: np.ndarray) -> np.ndarray:

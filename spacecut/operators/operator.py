@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from enum import IntFlag
 from typing import Any
@@ -13,7 +14,7 @@ from spacecut.space.layers import ACTIVATIONS, KINDS, PRECISIONS
 
 __all__ = [
     "COLUMNS", "CONTEXT", "CONVOLUTIONS", "FLAT", "LINEAR", "POOLINGS", "SUMS", "WEIGHTED", "Operator", "Readers",
-    "decode", "encode", "family_columns", "family_numbers", "macs", "values",
+    "decode", "encode", "family_columns", "family_numbers", "macs", "values", "without",
 ]  # fmt: skip
 
 KIND_NAMES = tuple(kind for kind, rules in KINDS.items() if rules.computes)
@@ -232,6 +233,13 @@ def family_columns(rows: np.ndarray) -> np.ndarray:
 def family_numbers(rows: np.ndarray) -> np.ndarray:
     """For each operator the number of its family among theirs, from 0."""
     return np.asarray(np.unique(family_columns(rows), axis=0, return_inverse=True)[1].ravel())
+
+
+def without(rows: np.ndarray, columns: Sequence[str] = CONTEXT) -> np.ndarray:
+    """The operators without what some columns tell: without what follows from the networks around, unless named."""
+    rows = rows.copy()
+    rows[:, [COLUMNS.index(name) for name in columns]] = 0
+    return rows
 
 
 def fuses(kind: str, activation: str) -> bool:
