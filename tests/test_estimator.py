@@ -14,6 +14,7 @@ from spacecut.errors import InputError
 from spacecut.latency.correction import held_out_error
 from spacecut.latency.estimator import estimate, estimate_without
 from spacecut.latency.evidence import gather
+from spacecut.latency.features import beyond
 from spacecut.latency.model import fit_latency_model
 from spacecut.measure import Run, Task
 from spacecut.measure.plan import covering_sample
@@ -185,6 +186,13 @@ def test_what_outgrows_a_cache_is_not_taken_for_what_its_alignment_costs() -> No
     asked = [(128, 256), (312, 440), (512, 440), (440, 1024), (960, 992)]
     found = estimate(gather(runs), encode([Operator("conv2d", inner, 7, 7, outer) for inner, outer in asked])).mean
     np.testing.assert_allclose(found, [ms(*widths) for widths in asked], rtol=0.06)
+
+
+def test_operators_of_as_many_weights_tell_of_no_cache() -> None:
+    """Not by what a processor rounds, either."""
+    for weights in range(60, 6000, 60):
+        inner = np.asarray([2.0, 3.0, 4.0, 5.0])
+        assert not beyond(inner, weights / inner, np.arange(4)).any()
 
 
 def test_costs_are_the_same_every_time() -> None:

@@ -17,7 +17,16 @@ from scipy.optimize import nnls
 
 from spacecut.errors import InputError
 from spacecut.latency.evidence import Evidence
-from spacecut.latency.features import ALIGNMENTS, alignment_classes, beyond, jumps, smooth, stepped, with_classes
+from spacecut.latency.features import (
+    ALIGNMENTS,
+    alignment_classes,
+    beyond,
+    half_full,
+    jumps,
+    smooth,
+    stepped,
+    with_classes,
+)
 from spacecut.latency.robust import standard_deviation
 from spacecut.operators.operator import COLUMNS, CONTEXT, KIND_NAMES, decode, family_columns, family_numbers, without
 
@@ -248,6 +257,8 @@ def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]
     steps = _scaled(np.column_stack([stepped(inner, outer), beyond(inner, outer, measured)]), measured)
     yield steps
     yield np.concatenate([steps, _scaled(jumps(inner, outer, measured), measured)], axis=1)
+    if np.ptp(inner[measured]) > 0:  # of a single width, jumps tell all that there is
+        yield np.concatenate([steps, _scaled(half_full(inner, outer), measured)], axis=1)
     for alignment in ALIGNMENTS:
         classes = alignment_classes(inner, outer, alignment)
         if len(np.unique(classes[measured])) > 1:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import numpy as np
 
-__all__ = ["ALIGNMENTS", "BLOCKS", "alignment_classes", "beyond", "jumps", "smooth", "stepped", "with_classes"]
+__all__ = [
+    "ALIGNMENTS", "BLOCKS", "alignment_classes", "beyond", "half_full", "jumps", "smooth", "stepped", "with_classes",
+]  # fmt: skip
 
 BLOCKS = (4, 8, 16, 32, 64)
 """Widths that data-parallel kernels pad to."""
@@ -26,10 +28,7 @@ def smooth(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
 
 
 def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
-    """The smooth features, with each width also rounded up to every block, and what a ragged or half-full one adds.
-
-    A kernel for blocks of 32 may give way to one for 16, for all of an operator, where that fills the last block; so an
-    operator may be slower throughout by how full that is.
+    """The smooth features, with each width also rounded up to every block, and what a ragged last block adds.
 
     Where both widths are one (a depthwise convolution), pass ones for ``inner``.
     """
@@ -38,11 +37,24 @@ def stepped(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
     columns = [np.ones_like(inner), *inners, *outers, *(a * b for a in inners for b in outers)]
     for width in (inner, outer):
         for block in BLOCKS:
-            last = (width - 1) % block + 1
-            for some in (last < block, last <= block / 2):
-                columns += [some * 1.0, some * inner, some * outer, some * inner * outer]
+            ragged = (width % block != 0).astype(float)
+            columns += [ragged, ragged * inner, ragged * outer, ragged * inner * outer]
     columns.append(outer * outer)
     return np.stack(columns, axis=1)
+
+
+def half_full(inner: np.ndarray, outer: np.ndarray) -> np.ndarray:
+    """The smooth features of those whose last block is at most half full, for each width and block.
+
+    A kernel for blocks of 32, say, may give way to one for 16 where that holds the last channels, and not for them
+    alone: all of the operator is slower then.
+    """
+    columns = []
+    for width in (inner, outer):
+        for block in BLOCKS:
+            at_most_half = (width - 1) % block < block / 2
+            columns.append(smooth(inner, outer) * at_most_half[:, None])
+    return np.concatenate(columns, axis=1)
 
 
 def jumps(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.ndarray:
@@ -73,7 +85,8 @@ def beyond(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.nda
     The sizes are in equal proportions from the smallest product that was measured up to the largest.
     """
     weights = inner * outer
-    sizes = np.geomspace(weights[measured].min(), weights[measured].max(), MAX_SIZES, endpoint=False)
+    least, most = weights[measured].min(), weights[measured].max()
+    sizes = least * (most / least) ** (np.arange(MAX_SIZES) / MAX_SIZES)  # no rounding where they are all the same
     return np.asarray(np.maximum(weights[:, None] - np.unique(sizes), 0.0))
 
 
