@@ -259,10 +259,11 @@ def _designs(distinct: np.ndarray, measured: np.ndarray) -> Iterator[np.ndarray]
     yield np.concatenate([steps, _scaled(jumps(inner, outer, measured), measured)], axis=1)
     if np.ptp(inner[measured]) > 0:  # of a single width, jumps tell all that there is
         yield np.concatenate([steps, _scaled(half_full(inner, outer), measured)], axis=1)
+    fewest = plain.shape[1] + 1  # what so many features make of no more operators than that may be anything
     for alignment in ALIGNMENTS:
-        classes = alignment_classes(inner, outer, alignment)
+        classes = alignment_classes(inner, outer, alignment, measured, fewest)
         if len(np.unique(classes[measured])) > 1:
-            yield with_classes(steps, plain, classes, measured)
+            yield with_classes(steps, plain, classes)
 
 
 def _scaled(features: np.ndarray, measured: np.ndarray) -> np.ndarray:

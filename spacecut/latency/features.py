@@ -90,19 +90,20 @@ def beyond(inner: np.ndarray, outer: np.ndarray, measured: np.ndarray) -> np.nda
     return np.asarray(np.maximum(weights[:, None] - np.unique(sizes), 0.0))
 
 
-def alignment_classes(inner: np.ndarray, outer: np.ndarray, alignment: int) -> np.ndarray:
-    """Which of the four classes (input aligned or not, output aligned or not) each operator falls in."""
-    return np.asarray((inner % alignment != 0) * 2 + (outer % alignment != 0))
+def alignment_classes(
+    inner: np.ndarray, outer: np.ndarray, alignment: int, measured: np.ndarray, fewest: int
+) -> np.ndarray:
+    """Which of the four classes (input aligned or not, output aligned or not) each operator falls in.
 
-
-def with_classes(shared: np.ndarray, own: np.ndarray, classes: np.ndarray, measured: np.ndarray) -> np.ndarray:
-    """The features shared by all, and a copy of others for each class.
-
-    What so many features make of no more operators than that may be anything, so classes of which so few were measured
-    are taken to be like the one of which most were.
+    Classes of which fewer operators were measured are taken to be like the one of which most were.
     """
-    count = np.bincount(classes[measured], minlength=classes.max() + 1)
-    classes = np.where(count[classes] > own.shape[1], classes, count.argmax())
+    classes = (inner % alignment != 0) * 2 + (outer % alignment != 0)
+    count = np.bincount(classes[measured], minlength=4)
+    return np.asarray(np.where(count[classes] < fewest, count.argmax(), classes))
+
+
+def with_classes(shared: np.ndarray, own: np.ndarray, classes: np.ndarray) -> np.ndarray:
+    """The features shared by all, and a copy of others for each class."""
     return np.concatenate([shared, *(own * (classes == number)[:, None] for number in np.unique(classes))], axis=1)
 
 
