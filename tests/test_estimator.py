@@ -3,79 +3,19 @@
 from __future__ import annotations
 
 import dataclasses
-import functools
-from typing import Any
 
 import numpy as np
 import pytest
-from models import space_of
+from simulated import simulated_campaign, simulated_ms
 
 from spacecut.errors import InputError
-from spacecut.latency.correction import held_out_error
 from spacecut.latency.estimator import estimate, estimate_without
 from spacecut.latency.evidence import gather
 from spacecut.latency.model import fit_latency_model
 from spacecut.measure import Run, Task
 from spacecut.measure.plan import covering_sample
-from spacecut.operators import Network, Node, Operator, Workload, expand
+from spacecut.operators import Operator, expand
 from spacecut.operators.operator import encode
-from spacecut.space import SearchSpace, load_space
-
-OVERHEAD, SCALE = 0.15, 1.1
-TRAINED = 160
-
-
-def simulated_ms(operator: Operator) -> float:
-    """True cost on the simulated platform.
-
-    Output channels are computed in blocks of 16; a ragged last block of 32 is dear, so that 17 to 31 channels are
-    slower than 32; and an input or output that is no multiple of 4 has its layout converted.
-    """
-    inner, outer, pixels = operator.in_channels, operator.out_channels, operator.height * operator.width
-    if operator.kind == "linear":
-        return 0.01 + 2e-5 * inner
-    window = operator.kernel**2 * (1 if operator.kind == "depthwise_conv2d" else inner)
-    blocks = -(-outer // 16) * 16
-    time = 0.02 + 1e-6 * pixels * window * (blocks + (16 if outer % 32 else 0))
-    converted = inner * (inner % 4 != 0) + outer * (outer % 4 != 0)
-    return time + 2e-5 * pixels * converted
-
-
-def simulated_space(last: int = 96, step: int = 1) -> SearchSpace:
-    """Four widths in a row, with plain and depthwise convolutions."""
-    choices = {f"c{number}": {"candidates": f"8..{last}..{step}", "order": "larger"} for number in range(4)}
-    network: list[dict[str, Any]] = [
-        {"conv2d": {"out_channels": "c0", "kernel": 3}},
-        {"depthwise_conv2d": {"kernel": 3}},
-        {"conv2d": {"out_channels": "c1", "kernel": 1}},
-        {"depthwise_conv2d": {"kernel": 3}},
-        {"conv2d": {"out_channels": "c2", "kernel": 1}},
-        {"conv2d": {"out_channels": "c3", "kernel": 1}},
-        {"linear": {"out_channels": 10}},
-    ]
-    return space_of(choices, network, "simulated")
-
-
-def simulated_run(network: Network, nodes: bool, generator: np.random.Generator, noise: float = 0.02) -> Run:
-    """Twenty inferences; whatever else the machine does only ever adds to their times."""
-
-    def disturbed(ms: float) -> tuple[float, ...]:
-        return tuple((ms * (1 + noise * np.abs(generator.normal(size=20)))).tolist())
-
-    times = [simulated_ms(node.operator) for node in network.nodes]
-    total = disturbed(OVERHEAD + SCALE * sum(times))
-    if not nodes:
-        return Run(Task(network.key, False, 0), "2025-01-01T00:00:00Z", 1.0, total)
-    per_node = {position: disturbed(ms) for position, ms in enumerate(times)}
-    return Run(Task(network.key, True, 0), "2025-01-01T00:00:00Z", 1.0, total, per_node, total)
-
-
-@functools.cache
-def simulated_campaign() -> tuple[Workload, tuple[Run, ...]]:
-    workload = expand(simulated_space())
-    generator = np.random.default_rng(0)
-    rows = covering_sample(workload.space, TRAINED)
-    return workload, tuple(simulated_run(workload.network(row), True, generator) for row in rows)
 
 
 def test_costs_of_operators_never_seen_are_within_a_few_percent() -> None:
@@ -107,38 +47,6 @@ def test_what_is_left_out_tells_nothing() -> None:
     truth = np.asarray([simulated_ms(evidence.operators[number]) for number in only])
     assert np.median(np.abs(asked[1].mean / truth - 1)) < 0.01
     assert np.median(asked[1].error / asked[0].error) > 1
-
-
-def test_the_error_told_is_that_on_networks_never_seen() -> None:
-    """Also where every operator is in one network alone, whose node times give that network's latency away."""
-    workload = expand(simulated_space())
-    generator = np.random.default_rng(5)
-    odd: dict[Operator, float] = {}  # what no form of a family can tell
-
-    def run(row: np.ndarray) -> Run:
-        network = workload.network(row)
-        times = []
-        for node in network.nodes:
-            factor = odd.setdefault(node.operator, float(np.exp(generator.normal(0, 0.1))))
-            times.append(simulated_ms(node.operator) * factor)
-        total = (OVERHEAD + SCALE * sum(times),) * 3
-        return Run(
-            Task(network.key, True, 0),
-            "2025-01-01T00:00:00Z",
-            1.0,
-            total,
-            {n: (t,) * 3 for n, t in enumerate(times)},
-            total,
-        )
-
-    evidence = gather([run(row) for row in covering_sample(workload.space, 80)])
-    model = fit_latency_model(workload, evidence)
-    fresh = covering_sample(workload.space, 300, seed=7)
-    truth = np.asarray([run(row).low_ms for row in fresh])
-    error = np.sqrt(np.mean(np.square(model.predict(fresh) / truth - 1)))
-    assert 0.02 < error < 0.1
-    assert model.correction.error == pytest.approx(error, rel=0.4)
-    assert held_out_error(evidence) == pytest.approx(error, rel=0.4)
 
 
 def test_steps_are_not_smoothed_away() -> None:
@@ -179,193 +87,6 @@ def test_a_reduced_space_is_predicted_like_the_full_one() -> None:
     for architecture in many:
         one, other = (model.predict(architecture)[0] for model in models)
         assert one == pytest.approx(other, rel=1e-9)
-
-
-def test_whole_networks_tell_what_their_operators_do_not() -> None:
-    workload, runs = simulated_campaign()
-    model = fit_latency_model(workload, gather(runs))
-    assert model.correction.networks == TRAINED
-    assert model.correction.error < 0.02
-    rows = workload.space.sample(100, seed=5)
-    networks = [workload.network(row) for row in rows]
-    truth = [OVERHEAD + SCALE * sum(simulated_ms(node.operator) for node in network.nodes) for network in networks]
-    error = np.abs(model.predict(rows) / truth - 1)
-    assert np.quantile(error, 0.95) < 0.03
-    alone = sum(estimate(gather(runs), encode([node.operator for node in networks[0].nodes])).mean)
-    assert alone < truth[0] / 1.05  # which is where the correction starts
-
-
-@pytest.mark.parametrize("seed", range(3))
-def test_the_last_bit_of_what_was_measured_moves_nothing_but_last_bits(seed: int) -> None:
-    """Or a certificate would not hold on another processor, which rounds otherwise."""
-    workload, runs = simulated_campaign()
-    evidence, generator = gather(runs), np.random.default_rng(seed)
-
-    def moved(ms: np.ndarray) -> np.ndarray:
-        return np.asarray(np.nextafter(ms, generator.choice([0.0, np.inf], len(ms))))
-
-    totals = dict(zip(evidence.totals, moved(np.asarray([*evidence.totals.values()])).tolist(), strict=True))
-    other = dataclasses.replace(evidence, cost=moved(evidence.cost), totals=totals)
-    costs, again = (fit_latency_model(workload, each).costs for each in (evidence, other))
-    np.testing.assert_allclose(again.mean, costs.mean, rtol=1e-10)
-    np.testing.assert_allclose(again.error, costs.error, rtol=1e-9)
-
-
-def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
-    """Alone each takes a call of its own, and nine tenths of its time, the larger ones of a family even less."""
-    workload, _ = simulated_campaign()
-    generator = np.random.default_rng(3)
-    rows = covering_sample(workload.space, 80)
-    networks = [workload.network(row) for row in rows]
-    operators = dict.fromkeys(node.operator for network in networks for node in network.nodes)
-    runs = [simulated_run(network, False, generator) for network in networks]
-    for operator in operators:
-        alone = 0.02 + 0.9 * simulated_ms(operator) ** 0.95
-        total = tuple((alone * (1 + 0.02 * np.abs(generator.normal(size=20)))).tolist())
-        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, total))
-    model = fit_latency_model(workload, gather(runs))
-    held = np.concatenate([workload.space.sample(50, seed=5), np.full((1, 4), 0), np.full((1, 4), 88)])
-    truth = [
-        OVERHEAD + SCALE * sum(simulated_ms(node.operator) for node in workload.network(row).nodes) for row in held
-    ]
-    assert np.quantile(np.abs(model.predict(held) / truth - 1), 0.95) < 0.04
-    low, high = model.interval(held)
-    measured = 1.0025 * np.asarray(truth)  # a low quantile of the disturbances remains
-    assert np.mean((low <= measured) & (measured <= high)) > 0.85
-
-
-def test_what_operators_alone_are_laid_out_for_is_told_from_their_cost() -> None:
-    """Alone, values are laid out in blocks of 16 and back for the caller; within a network they stay so."""
-    workload = expand(simulated_space())
-    generator = np.random.default_rng(0)
-    networks = [workload.network(row) for row in covering_sample(workload.space, 80)]
-    runs = [simulated_run(network, False, generator, noise=0.0) for network in networks]
-    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
-        laid_out = sum(channels for channels in (operator.in_channels, operator.out_channels) if channels % 16 == 0)
-        alone = simulated_ms(operator) + 2e-5 * operator.height * operator.width * laid_out
-        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, (alone,)))
-    model = fit_latency_model(workload, gather(runs))
-    held = workload.space.sample(60, seed=5)
-    truth = [OVERHEAD + SCALE * sum(map(simulated_ms, workload.network(row).operators)) for row in held]
-    assert np.median(np.abs(model.predict(held) / truth - 1)) < 0.005
-
-
-def test_what_networks_tell_of_an_operator_is_in_its_cost() -> None:
-    """Alone, each operator is seen 5 % off; together they are seen as they are."""
-    workload = expand(simulated_space(last=32, step=8))
-    generator = np.random.default_rng(0)
-    networks = [workload.network(row) for row in covering_sample(workload.space, 120)]
-    runs = [simulated_run(network, False, generator, noise=0.0) for network in networks]
-    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
-        alone = simulated_ms(operator) * np.exp(0.05 * generator.normal())
-        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, (alone,)))
-    model = fit_latency_model(workload, gather(runs))
-    held = workload.space.sample(60, seed=5)
-    truth = [OVERHEAD + SCALE * sum(map(simulated_ms, workload.network(row).operators)) for row in held]
-    assert np.median(np.abs(model.predict(held) / truth - 1)) < 0.002
-
-
-def test_what_networks_tell_of_an_operator_holds_whatever_is_around_it() -> None:
-    """1x1 convolutions, in any of many contexts, add twice to a network what is told of them node by node."""
-    workload = expand(load_space("nasbench201/cell"))
-    generator = np.random.default_rng(0)
-
-    def truth(network: Network) -> float:
-        pointwise = sum(operator.kind == "conv2d" and operator.kernel == 1 for operator in network.operators)
-        return 0.006 * (len(network.nodes) - len(network.twins) + pointwise)
-
-    def run(network: Network) -> Run:
-        told = {place: (0.006,) * 3 for place in range(len(network.nodes)) if place not in network.twins}
-        total = (truth(network) * (1 + 0.02 * generator.normal()),) * 3
-        return Run(Task(network.key, True, 0), "", 1.0, total, told, total)
-
-    seen, held = (covering_sample(workload.space, 60, seed=seed) for seed in (0, 7))
-    model = fit_latency_model(workload, gather([run(workload.network(row)) for row in seen]))
-    error = model.predict(held) / [truth(workload.network(row)) for row in held] - 1
-    assert np.mean(np.abs(error)) < 0.01
-
-
-def test_how_far_runs_of_a_network_lie_apart_is_in_the_interval() -> None:
-    """On a SIMULATED machine that is faster in one pass than in another, by 1 % in standard deviation."""
-    workload, _ = simulated_campaign()
-    generator = np.random.default_rng(4)
-    networks = [workload.network(row) for row in covering_sample(workload.space, 80)]
-    speeds = np.exp(0.01 * generator.normal(size=5))
-    runs = [
-        faster(simulated_run(network, True, generator), speed, repeat)
-        for repeat, speed in enumerate(speeds)
-        for network in networks
-    ]
-    evidence = gather(runs)
-    assert evidence.repeat_error == pytest.approx(np.std(speeds, ddof=1), rel=0.5)
-    assert gather(runs, deterministic=True).repeat_error == gather(runs[: len(networks)]).repeat_error == 0
-    disturbed = [faster(run, 3.0, 5 + number) for number, run in enumerate(runs[:20])]
-    assert gather(runs + disturbed).repeat_error == pytest.approx(evidence.repeat_error, rel=0.2)
-    model = fit_latency_model(workload, evidence)
-    calm = fit_latency_model(workload, dataclasses.replace(evidence, repeat_error=0.0))
-    held = workload.space.sample(50, seed=5)
-    np.testing.assert_array_equal(model.predict(held), calm.predict(held))
-    halves = [(np.subtract(*fitted.interval(held)) / 2 / 1.6449) ** 2 for fitted in (model, calm)]
-    expected = np.square(evidence.repeat_error * model.predict(held))
-    np.testing.assert_allclose(halves[0] - halves[1], expected, rtol=1e-3)
-
-
-def faster(run: Run, speed: float, repeat: int) -> Run:
-    """The same run at another speed of the machine."""
-    total, watched = (tuple(speed * ms for ms in times) for times in (run.total_ms, run.watched_ms))
-    nodes = {node: tuple(speed * ms for ms in times) for node, times in run.node_ms.items()}
-    task = dataclasses.replace(run.task, repeat=repeat)
-    return dataclasses.replace(run, task=task, total_ms=total, watched_ms=watched, node_ms=nodes)
-
-
-def chain_runs(totals: list[float]) -> list[Run]:
-    """Chains of ever more operators of one millisecond, with given totals."""
-    operator = Operator("conv2d", 4, 6, 6, 4)
-    runs = []
-    for length, total in enumerate(totals, start=1):
-        key = Network((4, 6, 6), tuple(Node(operator, (place - 1,)) for place in range(length)), length - 1).key
-        nodes = {place: (1.0,) * 3 for place in range(length)}
-        runs.append(Run(Task(key, True, 0), "", 1.0, (total,) * 3, nodes, (total,) * 3))
-    return runs
-
-
-@pytest.mark.parametrize(
-    ("totals", "error"),
-    [
-        ([0.5 + 2 * n for n in range(1, 11)], 0.05),
-        ([0.8 * n for n in range(1, 11)], 0.05),
-        ([5.0 - 0.01 * n for n in range(1, 11)], None),  # ever faster with more operators
-        ([1.4, 2.4], 0.2),
-        ([7.0], None),
-    ],
-)
-def test_corrections_never_go_below_zero(totals: list[float], error: float | None) -> None:
-    space = space_of({}, [{"conv2d": {"out_channels": 4, "kernel": 1}}])
-    model = fit_latency_model(expand(space), gather(chain_runs(totals)))
-    assert model.correction.overhead_ms >= 0
-    assert model.costs.mean[0] > 0
-    if error is not None:
-        predicted = model.correction.overhead_ms + model.costs.mean[0] * np.arange(1, len(totals) + 1)
-        np.testing.assert_allclose(predicted, totals, rtol=error)
-
-
-def test_no_overhead_below_zero_makes_up_for_operators_held_at_their_least() -> None:
-    """Depthwise convolutions seem to take time one by one, and networks with more of them are no slower."""
-    plain, deep = Operator("conv2d", 4, 6, 6, 4), Operator("depthwise_conv2d", 4, 6, 6, 4, kernel=3)
-    lengths, deeper = np.arange(8, 20), np.asarray([2, 3, 4] * 4)
-    totals = lengths + 0.3
-    runs = []
-    for length, more, total in zip(lengths.tolist(), deeper.tolist(), totals.tolist(), strict=True):
-        operators = [deep] * more + [plain] * length
-        nodes = tuple(Node(operator, (place - 1,)) for place, operator in enumerate(operators))
-        times = {place: (4.0 if operator == deep else 1.0,) * 3 for place, operator in enumerate(operators)}
-        key = Network((4, 6, 6), nodes, len(nodes) - 1).key
-        runs.append(Run(Task(key, True, 0), "", 1.0, (total,) * 3, times, (total,) * 3))
-    space = space_of({}, [{"conv2d": {"out_channels": 4, "kernel": 1}}, {"depthwise_conv2d": {"kernel": 3}}])
-    model = fit_latency_model(expand(space), gather(runs))
-    cost = {operator.kind: mean for operator, mean in zip(model.workload.operators, model.costs.mean, strict=True)}
-    predicted = model.correction.overhead_ms + cost["depthwise_conv2d"] * deeper + cost["conv2d"] * lengths
-    np.testing.assert_allclose(predicted, totals, rtol=0.06)
 
 
 def test_costs_are_never_negative() -> None:

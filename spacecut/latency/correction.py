@@ -28,6 +28,7 @@ from scipy.optimize import minimize, root
 from spacecut.latency.estimator import Costs, estimate_without, summed_as_measured
 from spacecut.latency.evidence import Evidence
 from spacecut.latency.features import ALIGNMENTS
+from spacecut.latency.robust import MOST, standard_deviation
 from spacecut.operators import Network
 from spacecut.operators.operator import COLUMNS, encode, family_numbers, values, without
 
@@ -46,7 +47,6 @@ _SCALES = {
 its operators, ``call``; of what operators take for a value in the median for ``layout``; else relative."""
 _FLOOR_MS, _FLOOR = 1e-3, 4e-4  # no network is timed better than to a microsecond, nor than to so much of itself
 _NOTHING_MS = 1e-4  # what takes no longer was done together with another operator, and is no call of its own
-_LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
 _SETTLED = 1e-12
 """How closely those scales are found, relatively; by the likelihood alone, which is flat about its peak, they would be
 known to some thousandths, and a model that is fitted again elsewhere would differ by as much."""
@@ -63,7 +63,7 @@ class Correction:
             there were too few to tell. They are left out of the correction one by one, and of the costs of operators
             in folds, unless every operator that is asked for was measured itself.
         networks: How many whole networks were compared.
-        repeat_error: Relative standard deviation of one run of a network about all of its runs.
+        repeat_error: That of one run of a network about all of its runs, told in the same way.
     """
 
     overhead_ms: float
@@ -197,7 +197,7 @@ def _correct(
         else:
             break
     left_out = _Regression(costs, judged, features, relative, 1 / measured).solve(prior, scales[-1])[3]
-    wrong = float(np.quantile(np.abs(left_out), _LEVEL)) / _DEVIATIONS if len(measured) >= _FEWEST else float("nan")
+    wrong = standard_deviation(left_out, MOST) if len(measured) >= _FEWEST else float("nan")
     return mean, error, overhead, wrong
 
 

@@ -10,7 +10,7 @@ from operator import attrgetter
 
 import numpy as np
 
-from spacecut.latency.robust import standard_deviation
+from spacecut.latency.robust import MOST, standard_deviation
 from spacecut.measure import Run, quiet_runs, steadied
 from spacecut.operators import Network, Operator
 from spacecut.operators.operator import encode, macs
@@ -31,8 +31,9 @@ class Evidence:
         pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
         totals: Whole networks with their milliseconds, median over the quiet passes.
         exact: Every run takes the same, so that a whole network takes what its operators were seen to take in it.
-        repeat_error: Relative standard deviation of one run of a network about all of its runs, with what the machine
-            drifted by meanwhile; 0 where nothing was run twice.
+        repeat_error: Relative standard deviation of one quiet run of a network about all of its quiet runs, with what
+            the machine drifted by meanwhile, from the one that 90 % of the runs stay within; 0 where nothing was run
+            twice.
         alone: Operators were seen in networks of their own, called one by one, as no node times are told.
     """
 
@@ -144,19 +145,18 @@ def _by_carrier(network: Network, timed: Mapping[int, float]) -> dict[int, float
     return times
 
 
-def _between_runs(runs: Iterable[Run], networks: Mapping[str, Network]) -> float:
-    """By the median of the absolute deviations, so that the few runs that were disturbed do not matter.
+def _between_runs(runs: Sequence[Run], networks: Mapping[str, Network]) -> float:
+    """How far quiet runs of a network lie apart.
 
     Operators alone are so short that a run of theirs shows little of a drift; they count where there is nothing else.
     """
-    low = {key: np.asarray([run.low_ms for run in found]) for key, found in _by_network(runs).items()}
-    again = {key: found for key, found in low.items() if len(found) > 1}
-    again = {key: found for key, found in again.items() if len(networks[key].nodes) > 1} or again
+    again = {key: np.asarray(low) for key, low in whole_latencies(runs).items() if len(low) > 1}
+    again = {key: low for key, low in again.items() if len(networks[key].nodes) > 1} or again
     if not again:
         return 0.0
     # Deviations from the middle of n are too small by the root.
-    deviations = [(found / np.median(found) - 1) / np.sqrt(1 - 1 / len(found)) for found in again.values()]
-    return standard_deviation(np.concatenate(deviations))
+    deviations = [(low / np.median(low) - 1) / np.sqrt(1 - 1 / len(low)) for low in again.values()]
+    return standard_deviation(np.concatenate(deviations), MOST)
 
 
 def _spread(values: list[float]) -> float:

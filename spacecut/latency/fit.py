@@ -14,6 +14,7 @@ from spacecut.latency.explanations import Explanation, by_choices, by_interactio
 from spacecut.latency.latencies import Latencies
 from spacecut.latency.recorded import Accuracy, CostTable, RecordedPlatform
 from spacecut.latency.regression import Posterior, regress
+from spacecut.latency.robust import MOST, standard_deviation
 from spacecut.latency.trellis import Scope
 from spacecut.operators import expand
 from spacecut.space import SearchSpace
@@ -30,7 +31,6 @@ _FINE = 0.005  # where it is not below this already
 _ASKS = 0.03  # mean error on networks held out above which interactions between choices are looked for
 _WRONG = 1.0  # larger errors count no more: they are of networks that hardly take any time
 LEAST_CORRELATION = 0.7  # Spearman's, on networks held out; below it a fit cannot tell fast from slow
-_LEVEL, _DEVIATIONS = 0.9, 1.645  # so many of normal errors are within so many standard deviations
 
 _Explain = Callable[[Latencies], Explanation]
 """What networks are to be explained by, which may depend on them."""
@@ -183,7 +183,7 @@ def accuracy_of(predicted: np.ndarray, measured: np.ndarray) -> Accuracy:
         float((error <= 0.10).mean()),
         float(spearmanr(predicted, measured).statistic) if varies else 0.0,
         float(error.mean()),
-        float(np.quantile(error, _LEVEL)) / _DEVIATIONS,
+        standard_deviation(error, MOST),
     )
 
 
