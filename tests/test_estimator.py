@@ -14,7 +14,7 @@ from spacecut.latency.evidence import gather
 from spacecut.latency.model import fit_latency_model
 from spacecut.measure import Run, Task
 from spacecut.measure.plan import covering_sample
-from spacecut.operators import Operator, expand
+from spacecut.operators import Network, Operator, expand
 from spacecut.operators.operator import encode
 
 
@@ -58,6 +58,22 @@ def test_steps_are_not_smoothed_away() -> None:
         truth = [simulated_ms(operator) for operator in asked]
         np.testing.assert_allclose(found, truth, rtol=0.05)
         assert found[1] > found[2] * 1.05  # 24 channels are slower than 32
+
+
+def test_a_dip_at_one_width_moves_no_others_that_were_measured() -> None:
+    """On a SIMULATED platform with stairs of 32 that is fast where the second block is full, and nowhere else."""
+    widths = np.arange(1, 97)
+    true = np.select([widths <= 16, widths < 32, widths == 32, widths <= 64], [0.19, 0.39, 0.27, 0.54], 0.81)
+    generator = np.random.default_rng(0)
+    runs = []
+    for width, ms in zip(widths, true, strict=True):
+        key = Network.single(Operator("conv2d", 64, 28, 28, int(width), kernel=3)).key
+        for repeat in range(7):
+            taken = (float(ms * (1 + 0.02 * generator.normal())),) * 3
+            runs.append(Run(Task(key, False, repeat), "2025-01-01T00:00:00Z", 1.0, taken))
+    asked = [Operator("conv2d", 64, 28, 28, int(width), kernel=3) for width in widths]
+    costs = estimate(gather(runs), encode(asked))
+    np.testing.assert_allclose(costs.mean, true, rtol=0.03)
 
 
 def test_costs_are_the_same_every_time() -> None:

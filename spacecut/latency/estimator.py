@@ -42,6 +42,7 @@ _PRICE = 1e-3
 that fit alike, which the rounding of a processor would decide otherwise. Plain features are cheap; prices are square
 roots, of which no two sums are alike."""
 _ROUNDING = 1e-9  # relative errors of so little are no errors
+_FAR = 4.0  # so many standard errors from what was measured, a fit is wrong there
 
 _KIND, _IN, _OUT, _REDUCED = (COLUMNS.index(name) for name in ("kind", "in_channels", "out_channels", "reduced"))
 _CONTEXT = [COLUMNS.index(name) for name in CONTEXT]
@@ -179,8 +180,8 @@ def _family(
     features, misfit = _form(distinct, own, count, noise)
 
     def by(used: np.ndarray) -> list[np.ndarray]:
-        own, count = _means(seen[used], cost[used], len(distinct))
-        return [values[asked] for values in _drawn_to_fit(features, own, count, noise, misfit)]
+        told = _told(seen[used], cost[used], pass_error[used], noise, len(distinct))
+        return [values[asked] for values in _drawn_to_fit(features, told, misfit)]
 
     found = [by(np.ones(len(cost), dtype=bool))]
     found += [by(~part) if part.any() and not part.all() else found[0] for part in left_out]
@@ -194,21 +195,50 @@ def _means(seen: np.ndarray, cost: np.ndarray, length: int) -> tuple[np.ndarray,
     return np.bincount(seen, cost, minlength=length) / np.maximum(count, 1), count
 
 
-def _drawn_to_fit(
-    features: np.ndarray, own: np.ndarray, count: np.ndarray, noise: float, misfit: float
-) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Means, errors and numbers of observations of all distinct operators."""
-    measured = np.flatnonzero(count)
-    fitted = _mixed(features, _solve(features[measured], own[measured], np.sqrt(count[measured])))
+@dataclass(frozen=True)
+class _Told:
+    """What observations tell of each distinct operator.
+
+    Attributes:
+        mean: Milliseconds.
+        count: How many observations there are of it.
+        error: Standard error of the mean in ms by the noise that all observations have.
+        scatter: The same by its own observations and their passes alone.
+    """
+
+    mean: np.ndarray
+    count: np.ndarray
+    error: np.ndarray
+    scatter: np.ndarray
+
+
+def _told(seen: np.ndarray, cost: np.ndarray, pass_error: np.ndarray, noise: float, length: int) -> _Told:
+    mean, count = _means(seen, cost, length)
+    times = np.maximum(count, 1)
+    passes = np.bincount(seen, np.square(np.nan_to_num(pass_error) * cost), minlength=length) / times**2
+    between = np.bincount(seen, np.square(cost - mean[seen]), minlength=length) / (np.maximum(count - 1, 1) * times)
+    error = noise * np.maximum(mean, _FLOOR_MS) / np.sqrt(times)
+    return _Told(mean, count, error, np.sqrt(np.maximum(passes, between)))
+
+
+def _drawn_to_fit(features: np.ndarray, told: _Told, misfit: float) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Means, errors and numbers of observations of all distinct operators.
+
+    A fit may be right but for a few operators of which it knows nothing: those at a dip of one width, say. Where it is
+    far from what was measured exactly, it is wrong by at least as much as noise does not explain.
+    """
+    seen = told.count > 0
+    fitted = _mixed(features, _solve(features[seen], told.mean[seen], np.sqrt(told.count[seen])))
     prior = np.square(misfit * np.maximum(fitted, _FLOOR_MS))
-    seen_variance = np.square(noise * np.maximum(own, _FLOOR_MS)) / np.maximum(count, 1)
-    weight = np.where(count > 0, prior / (prior + seen_variance), 0.0)
-    variance = np.where(count > 0, weight * seen_variance, prior)
-    return weight * own + (1 - weight) * fitted, np.sqrt(variance), count
+    missed = np.square(told.mean - fitted) - np.square(_FAR * np.maximum(told.error, told.scatter))
+    wrong, noise = np.maximum(prior, missed), np.square(told.error)
+    weight = np.where(seen, wrong / (wrong + noise), 0.0)
+    variance = np.where(seen, weight * noise, prior)
+    return weight * told.mean + (1 - weight) * fitted, np.sqrt(variance), told.count
 
 
 def _noise(seen: np.ndarray, cost: np.ndarray, own: np.ndarray, count: np.ndarray, pass_error: np.ndarray) -> float:
-    """Relative standard deviation of one observation: between networks where operators recur, else between passes."""
+    """Relative standard error of one observation: between networks where operators recur, else between passes."""
     deviation = np.abs(cost - own[seen]) / np.maximum(own[seen], _FLOOR_MS)
     again = count[seen] > 1
     if again.sum() >= _FEWEST:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections import defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
@@ -28,7 +29,7 @@ class Evidence:
         network: For each observation, which of the ``totals`` it was seen in.
         cost: For each observation, milliseconds: mean over the network's nodes with that operator, median over the
             passes.
-        pass_error: For each observation, the relative standard deviation between passes; NaN for a single pass.
+        pass_error: For each observation, its relative standard error by how far its passes lie apart; NaN for one pass.
         totals: Whole networks with their milliseconds, median over the quiet passes.
         exact: Every run takes the same, so that a whole network takes what its operators were seen to take in it.
         repeat_error: Relative standard deviation of one quiet run of a network about all of its quiet runs, with what
@@ -88,7 +89,7 @@ def gather(runs: Sequence[Run], deterministic: bool = False) -> Evidence:
         np.asarray([positions[operator] for operator, _ in seen], dtype=np.int64),
         np.asarray([keys[key] for _, key in seen], dtype=np.int64),
         np.asarray([float(np.median(values)) for values in seen.values()]),
-        np.asarray([0.0 if deterministic else _spread(values) for values in seen.values()]),
+        np.asarray([0.0 if deterministic else _standard_error(values) for values in seen.values()]),
         {key: float(np.median(found)) for key, found in whole.items()},
         deterministic,
         0.0 if deterministic else _between_runs(runs, networks),
@@ -159,6 +160,7 @@ def _between_runs(runs: Sequence[Run], networks: Mapping[str, Network]) -> float
     return standard_deviation(np.concatenate(deviations), MOST)
 
 
-def _spread(values: list[float]) -> float:
+def _standard_error(values: list[float]) -> float:
     mean = float(np.mean(values))
-    return float(np.std(values, ddof=1)) / mean if len(values) > 1 and mean > 0 else float("nan")
+    several = len(values) > 1 and mean > 0
+    return float(np.std(values, ddof=1)) / math.sqrt(len(values)) / mean if several else float("nan")
