@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import functools
+from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
@@ -49,18 +50,32 @@ def simulated_space(last: int = 96, step: int = 1) -> SearchSpace:
     return space_of(choices, network, "simulated")
 
 
-def simulated_run(network: Network, nodes: bool, generator: np.random.Generator, noise: float = 0.02) -> Run:
+def disturbed(ms: float, generator: np.random.Generator, noise: float) -> tuple[float, ...]:
     """Twenty inferences; whatever else the machine does only ever adds to their times."""
+    return tuple((ms * (1 + noise * np.abs(generator.normal(size=20)))).tolist())
 
-    def disturbed(ms: float) -> tuple[float, ...]:
-        return tuple((ms * (1 + noise * np.abs(generator.normal(size=20)))).tolist())
 
+def simulated_run(network: Network, nodes: bool, generator: np.random.Generator, noise: float = 0.02) -> Run:
     times = [simulated_ms(node.operator) for node in network.nodes]
-    total = disturbed(OVERHEAD + SCALE * sum(times))
+    total = disturbed(OVERHEAD + SCALE * sum(times), generator, noise)
     if not nodes:
         return Run(Task(network.key, False, 0), "2025-01-01T00:00:00Z", 1.0, total)
-    per_node = {position: disturbed(ms) for position, ms in enumerate(times)}
+    per_node = {position: disturbed(ms, generator, noise) for position, ms in enumerate(times)}
     return Run(Task(network.key, True, 0), "2025-01-01T00:00:00Z", 1.0, total, per_node, total)
+
+
+def runs_beside_operators_alone(
+    networks: Sequence[Network],
+    alone: Callable[[Operator], float],
+    generator: np.random.Generator,
+    noise: float = 0.02,
+) -> list[Run]:
+    """Whole networks, and each of their operators alone, which then takes ``alone`` ms."""
+    runs = [simulated_run(network, False, generator, noise) for network in networks]
+    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
+        task = Task(Network.single(operator).key, False, 0)
+        runs.append(Run(task, "", 1.0, disturbed(alone(operator), generator, noise)))
+    return runs
 
 
 @functools.cache

@@ -7,7 +7,17 @@ import dataclasses
 import numpy as np
 import pytest
 from models import space_of
-from simulated import OVERHEAD, SCALE, TRAINED, faster, simulated_campaign, simulated_ms, simulated_run, simulated_space
+from simulated import (
+    OVERHEAD,
+    SCALE,
+    TRAINED,
+    faster,
+    runs_beside_operators_alone,
+    simulated_campaign,
+    simulated_ms,
+    simulated_run,
+    simulated_space,
+)
 
 from spacecut.latency.correction import held_out_error
 from spacecut.latency.estimator import estimate
@@ -86,14 +96,8 @@ def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
     """Alone each takes a call of its own, and nine tenths of its time, the larger ones of a family even less."""
     workload, _ = simulated_campaign()
     generator = np.random.default_rng(3)
-    rows = covering_sample(workload.space, 80)
-    networks = [workload.network(row) for row in rows]
-    operators = dict.fromkeys(node.operator for network in networks for node in network.nodes)
-    runs = [simulated_run(network, False, generator) for network in networks]
-    for operator in operators:
-        alone = 0.02 + 0.9 * simulated_ms(operator) ** 0.95
-        total = tuple((alone * (1 + 0.02 * np.abs(generator.normal(size=20)))).tolist())
-        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, total))
+    networks = [workload.network(row) for row in covering_sample(workload.space, 80)]
+    runs = runs_beside_operators_alone(networks, lambda one: 0.02 + 0.9 * simulated_ms(one) ** 0.95, generator)
     model = fit_latency_model(workload, gather(runs))
     held = np.concatenate([workload.space.sample(50, seed=5), np.full((1, 4), 0), np.full((1, 4), 88)])
     truth = [
@@ -108,13 +112,13 @@ def test_operators_measured_alone_are_corrected_by_whole_networks() -> None:
 def test_what_operators_alone_are_laid_out_for_is_told_from_their_cost() -> None:
     """Alone, values are laid out in blocks of 16 and back for the caller; within a network they stay so."""
     workload = expand(simulated_space())
-    generator = np.random.default_rng(0)
     networks = [workload.network(row) for row in covering_sample(workload.space, 80)]
-    runs = [simulated_run(network, False, generator, noise=0.0) for network in networks]
-    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
+
+    def alone(operator: Operator) -> float:
         laid_out = sum(channels for channels in (operator.in_channels, operator.out_channels) if channels % 16 == 0)
-        alone = simulated_ms(operator) + 2e-5 * operator.height * operator.width * laid_out
-        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, (alone,)))
+        return simulated_ms(operator) + 2e-5 * operator.height * operator.width * laid_out
+
+    runs = runs_beside_operators_alone(networks, alone, np.random.default_rng(0), noise=0.0)
     model = fit_latency_model(workload, gather(runs))
     held = workload.space.sample(60, seed=5)
     truth = [OVERHEAD + SCALE * sum(map(simulated_ms, workload.network(row).operators)) for row in held]
@@ -126,10 +130,11 @@ def test_what_networks_tell_of_an_operator_is_in_its_cost() -> None:
     workload = expand(simulated_space(last=32, step=8))
     generator = np.random.default_rng(0)
     networks = [workload.network(row) for row in covering_sample(workload.space, 120)]
-    runs = [simulated_run(network, False, generator, noise=0.0) for network in networks]
-    for operator in dict.fromkeys(node.operator for network in networks for node in network.nodes):
-        alone = simulated_ms(operator) * np.exp(0.05 * generator.normal())
-        runs.append(Run(Task(Network.single(operator).key, False, 0), "", 1.0, (alone,)))
+
+    def alone(operator: Operator) -> float:
+        return float(simulated_ms(operator) * np.exp(0.05 * generator.normal()))
+
+    runs = runs_beside_operators_alone(networks, alone, generator, noise=0.0)
     model = fit_latency_model(workload, gather(runs))
     held = workload.space.sample(60, seed=5)
     truth = [OVERHEAD + SCALE * sum(map(simulated_ms, workload.network(row).operators)) for row in held]
